@@ -1,0 +1,42 @@
+//! Plain data that the converter and the runtime share.
+//!
+//! In: nothing. Out: types. [`Tensor`] and [`TensorView`] hold values, [`Shape`] describes them,
+//! [`Attrs`] carries an op's attributes, [`NetworkSpec`] is a TensorRT-shaped network as data,
+//! [`Schedule`] is the order in which a session runs its steps, and [`Manifest`] says what a
+//! bundle is for.
+//!
+//! Does not: read files, know TensorFlow's formats, call foreign code, or start threads.
+//!
+//! ```
+//! use tfjet_core::{DType, Tensor};
+//!
+//! let tensor = Tensor::from_slice(&[2, 2], &[1.0f32, 2.0, 3.0, 4.0])?;
+//! assert_eq!(tensor.dtype(), DType::F32);
+//! assert_eq!(tensor.view().as_slice::<f32>()?[3], 4.0);
+//! # Ok::<(), tfjet_core::TensorError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod attr;
+mod dtype;
+mod manifest;
+mod network;
+mod schedule;
+mod shape;
+mod tensor;
+
+pub use attr::{AttrError, AttrReader, AttrValue, Attrs};
+pub use dtype::{DType, Element};
+pub use manifest::{
+    BoxColumns, ColorOrder, Decoder, ImageLayout, InputSpec, Manifest, OutputSpec, Preprocess,
+    ResizeFilter, ResizeMode, SegmentSummary, Summary,
+};
+pub use network::{
+    ActivationType, ElementWiseOperation, GatherMode, InterpolationMode, Layer, LayerSpec,
+    MatrixOperation, NetworkSpec, NetworkTensor, PoolingType, ReduceOperation, ReshapeDim,
+    ResizeCoordinateTransformation, ResizeRounding, SampleMode, TensorId, TopKOperation,
+    UnaryOperation, WeightsEntry, WeightsId, WeightsTable,
+};
+pub use schedule::{Schedule, ScheduleError, Step, Value, ValueId, ValueSource};
+pub use shape::{Dim, Shape};
+pub use tensor::{Tensor, TensorError, TensorView};

@@ -1,0 +1,498 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{DType, Shape};
+
+/// Index of a tensor in [`NetworkSpec::tensors`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TensorId(pub u32);
+
+/// Index of an entry in [`WeightsTable::entries`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WeightsId(pub u32);
+
+/// Where one array of weights lies in the bundle's weights section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsEntry {
+    /// Element type.
+    pub dtype: DType,
+    /// Sizes of all dimensions.
+    pub shape: Vec<usize>,
+    /// Bytes from the start of the weights section, a multiple of 64.
+    pub offset: u64,
+    /// Bytes.
+    pub len_bytes: u64,
+}
+
+/// All weights of a bundle. Equal arrays are stored once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsTable {
+    /// Addressed by [`WeightsId`].
+    pub entries: Vec<WeightsEntry>,
+}
+
+impl WeightsTable {
+    /// The entry of `id`.
+    pub fn get(&self, id: WeightsId) -> Option<&WeightsEntry> {
+        self.entries.get(usize::try_from(id.0).ok()?)
+    }
+}
+
+/// One tensor of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkTensor {
+    /// Unique in the network.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape in the network's own layout.
+    pub shape: Shape,
+}
+
+/// A TensorRT network as plain data: what `INetworkDefinition` would be told, layer by layer, in
+/// an order in which every tensor is made before it is used.
+///
+/// Image tensors are NCHW and kernels KCRS (deconvolution: CKRS), as TensorRT wants them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// The segment's name.
+    pub name: String,
+    /// All tensors, addressed by [`TensorId`].
+    pub tensors: Vec<NetworkTensor>,
+    /// Network inputs, in the order in which the schedule binds them.
+    pub inputs: Vec<TensorId>,
+    /// Network outputs, in the order in which the schedule binds them.
+    pub outputs: Vec<TensorId>,
+    /// Layers in topological order.
+    pub layers: Vec<LayerSpec>,
+}
+
+impl NetworkSpec {
+    /// The tensor of `id`.
+    pub fn tensor(&self, id: TensorId) -> Option<&NetworkTensor> {
+        self.tensors.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// How many layers move data only to change its layout: shuffles that transpose.
+    pub fn transposes(&self) -> usize {
+        let moves = |order: &[usize]| order.iter().enumerate().any(|(i, &axis)| i != axis);
+        self.layers
+            .iter()
+            .filter(|layer| {
+                matches!(&layer.layer, Layer::Shuffle { first_transpose, second_transpose, .. }
+                    if moves(first_transpose) || moves(second_transpose))
+            })
+            .count()
+    }
+}
+
+/// One layer with its wires.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerSpec {
+    /// Unique in the network; starts with the name of the TensorFlow node that it came from.
+    pub name: String,
+    /// What it computes.
+    pub layer: Layer,
+    /// Input tensors.
+    pub inputs: Vec<TensorId>,
+    /// Output tensors.
+    pub outputs: Vec<TensorId>,
+}
+
+/// What a layer computes. Names and parameters follow TensorRT's layer classes, which each
+/// variant names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Layer {
+    /// `IConstantLayer`: no input.
+    Constant {
+        /// The values; shape and type as in the weights table.
+        weights: WeightsId,
+    },
+    /// `IConvolutionLayer` over NC+spatial input.
+    Convolution {
+        /// KCRS (K, C / groups, spatial...).
+        kernel: WeightsId,
+        /// \[K\].
+        bias: Option<WeightsId>,
+        /// Per spatial axis.
+        stride: Vec<usize>,
+        /// Per spatial axis.
+        dilation: Vec<usize>,
+        /// Zeros before each spatial axis.
+        pre_padding: Vec<usize>,
+        /// Zeros after each spatial axis.
+        post_padding: Vec<usize>,
+        /// Channel groups.
+        groups: usize,
+    },
+    /// `IDeconvolutionLayer` over NC+spatial input; the paddings are removed from the output.
+    Deconvolution {
+        /// CKRS (C, K / groups, spatial...).
+        kernel: WeightsId,
+        /// \[K\].
+        bias: Option<WeightsId>,
+        /// Per spatial axis.
+        stride: Vec<usize>,
+        /// Removed before each spatial axis.
+        pre_padding: Vec<usize>,
+        /// Removed after each spatial axis.
+        post_padding: Vec<usize>,
+        /// Channel groups.
+        groups: usize,
+    },
+    /// `IActivationLayer`.
+    Activation {
+        /// Which function.
+        kind: ActivationType,
+        /// First parameter, where the function has one.
+        alpha: f32,
+        /// Second parameter, where the function has one.
+        beta: f32,
+    },
+    /// `IScaleLayer`, channel mode on axis 1: `x * scale + shift`.
+    Scale {
+        /// \[C\]; absent means one.
+        scale: Option<WeightsId>,
+        /// \[C\]; absent means zero.
+        shift: Option<WeightsId>,
+    },
+    /// `IElementWiseLayer`: two inputs of equal rank, size-1 dims broadcast.
+    ElementWise {
+        /// Which operation.
+        operation: ElementWiseOperation,
+    },
+    /// `IUnaryLayer`.
+    Unary {
+        /// Which operation.
+        operation: UnaryOperation,
+    },
+    /// `IPoolingLayer` over NC+spatial input.
+    Pooling {
+        /// Maximum or average.
+        kind: PoolingType,
+        /// Per spatial axis.
+        window: Vec<usize>,
+        /// Per spatial axis.
+        stride: Vec<usize>,
+        /// Before each spatial axis.
+        pre_padding: Vec<usize>,
+        /// After each spatial axis.
+        post_padding: Vec<usize>,
+        /// An average divides by the number of elements that are no padding.
+        average_count_excludes_padding: bool,
+    },
+    /// `IMatrixMultiplyLayer`: two inputs of equal rank; leading dims broadcast.
+    MatrixMultiply {
+        /// Of the first input.
+        first: MatrixOperation,
+        /// Of the second input.
+        second: MatrixOperation,
+    },
+    /// `ISoftMaxLayer`.
+    Softmax {
+        /// Reduced axis.
+        axis: usize,
+    },
+    /// `IReduceLayer`.
+    Reduce {
+        /// Which operation.
+        operation: ReduceOperation,
+        /// Reduced axes, ascending.
+        axes: Vec<usize>,
+        /// Keep reduced axes with size 1.
+        keep_dims: bool,
+    },
+    /// `IShuffleLayer`: transpose, then reshape, then transpose. An empty order moves nothing.
+    Shuffle {
+        /// Output axis `i` is input axis `first_transpose[i]`.
+        first_transpose: Vec<usize>,
+        /// Shape between the transposes; `None` keeps it.
+        reshape: Option<Vec<ReshapeDim>>,
+        /// Output axis `i` is the reshaped axis `second_transpose[i]`.
+        second_transpose: Vec<usize>,
+    },
+    /// `ISliceLayer`. With [`SampleMode::Strict`] the slice lies inside; the other modes read
+    /// outside too and thereby pad.
+    Slice {
+        /// First index per axis; negative means before the tensor.
+        start: Vec<i64>,
+        /// Elements per axis; `None` takes the axis whole (start 0, stride 1).
+        size: Vec<Option<usize>>,
+        /// Step per axis, not 0.
+        stride: Vec<i64>,
+        /// What is read outside.
+        mode: SampleMode,
+    },
+    /// `IConcatenationLayer`: one or more inputs.
+    Concatenation {
+        /// Joined axis.
+        axis: usize,
+    },
+    /// `IGatherLayer`: data, indices.
+    Gather {
+        /// Meaning of the indices.
+        mode: GatherMode,
+    },
+    /// `ITopKLayer`: outputs values and int32 indices, sorted.
+    TopK {
+        /// Largest or smallest.
+        operation: TopKOperation,
+        /// How many.
+        k: usize,
+        /// Searched axis.
+        axis: usize,
+    },
+    /// `IResizeLayer` to a fixed output shape.
+    Resize {
+        /// Nearest or linear.
+        mode: InterpolationMode,
+        /// How an output coordinate maps to an input coordinate.
+        coordinates: ResizeCoordinateTransformation,
+        /// How nearest rounds.
+        rounding: ResizeRounding,
+        /// Output size per axis; `None` keeps the axis.
+        size: Vec<Option<usize>>,
+    },
+    /// `ISelectLayer`: condition, then, else; equal ranks, size-1 dims broadcast.
+    Select,
+    /// `ICastLayer` (`IIdentityLayer` with an output type before TensorRT 8.5). Floats become
+    /// integers by truncation.
+    Cast {
+        /// Target type.
+        to: DType,
+    },
+    /// `IParametricReLULayer`: input and slopes of equal rank.
+    ParametricRelu,
+}
+
+impl Layer {
+    /// The layer's kind, in TensorRT's words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Constant { .. } => "Constant",
+            Self::Convolution { .. } => "Convolution",
+            Self::Deconvolution { .. } => "Deconvolution",
+            Self::Activation { .. } => "Activation",
+            Self::Scale { .. } => "Scale",
+            Self::ElementWise { .. } => "ElementWise",
+            Self::Unary { .. } => "Unary",
+            Self::Pooling { .. } => "Pooling",
+            Self::MatrixMultiply { .. } => "MatrixMultiply",
+            Self::Softmax { .. } => "Softmax",
+            Self::Reduce { .. } => "Reduce",
+            Self::Shuffle { .. } => "Shuffle",
+            Self::Slice { .. } => "Slice",
+            Self::Concatenation { .. } => "Concatenation",
+            Self::Gather { .. } => "Gather",
+            Self::TopK { .. } => "TopK",
+            Self::Resize { .. } => "Resize",
+            Self::Select => "Select",
+            Self::Cast { .. } => "Cast",
+            Self::ParametricRelu => "ParametricRelu",
+        }
+    }
+
+    /// The weights that the layer refers to.
+    pub fn weights(&self) -> Vec<WeightsId> {
+        match self {
+            Self::Constant { weights } => vec![*weights],
+            Self::Convolution { kernel, bias, .. } | Self::Deconvolution { kernel, bias, .. } => {
+                std::iter::once(*kernel).chain(*bias).collect()
+            }
+            Self::Scale { scale, shift } => scale.iter().chain(shift).copied().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// `ActivationType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActivationType {
+    /// max(0, x)
+    Relu,
+    /// 1 / (1 + exp(-x))
+    Sigmoid,
+    /// tanh(x)
+    Tanh,
+    /// x for x ≥ 0, else alpha x
+    LeakyRelu,
+    /// x for x ≥ 0, else alpha (exp(x) - 1)
+    Elu,
+    /// beta x for x ≥ 0, else beta alpha (exp(x) - 1)
+    Selu,
+    /// x / (1 + |x|)
+    Softsign,
+    /// alpha log(exp(beta x) + 1)
+    Softplus,
+    /// max(alpha, min(beta, x))
+    Clip,
+}
+
+/// `ElementWiseOperation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ElementWiseOperation {
+    /// a + b
+    Sum,
+    /// a b
+    Prod,
+    /// max(a, b)
+    Max,
+    /// min(a, b)
+    Min,
+    /// a - b
+    Sub,
+    /// a / b; integers truncate
+    Div,
+    /// a to the power b
+    Pow,
+    /// floor(a / b)
+    FloorDiv,
+    /// a and b
+    And,
+    /// a or b
+    Or,
+    /// a = b
+    Equal,
+    /// a > b
+    Greater,
+    /// a < b
+    Less,
+}
+
+/// `UnaryOperation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the function of its name")]
+pub enum UnaryOperation {
+    Exp,
+    Log,
+    Sqrt,
+    Recip,
+    Abs,
+    Neg,
+    Sin,
+    Cos,
+    Tan,
+    Sinh,
+    Cosh,
+    Asin,
+    Acos,
+    Atan,
+    Asinh,
+    Acosh,
+    Atanh,
+    Ceil,
+    Floor,
+    Erf,
+    Not,
+    Sign,
+    /// Half to even.
+    Round,
+}
+
+/// `PoolingType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PoolingType {
+    /// Largest element.
+    Max,
+    /// Mean.
+    Average,
+}
+
+/// `MatrixOperation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MatrixOperation {
+    /// As it is.
+    None,
+    /// The last two axes change places.
+    Transpose,
+}
+
+/// `ReduceOperation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the operation of its name")]
+pub enum ReduceOperation {
+    Sum,
+    Prod,
+    Max,
+    Min,
+    Avg,
+}
+
+/// One dimension of a reshape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReshapeDim {
+    /// This size.
+    Fixed(usize),
+    /// The size of the same axis of the input (TensorRT's 0).
+    Copy,
+    /// What is left (TensorRT's -1); once at most.
+    Infer,
+}
+
+/// `SampleMode` (`SliceMode` before TensorRT 8.5).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum SampleMode {
+    /// Nothing outside is read.
+    Strict,
+    /// Outside is this value.
+    Fill(f32),
+    /// Mirrored without repeating the border.
+    Reflect,
+    /// Mirrored, the border repeated (TensorRT has no such mode; a segment for it refuses).
+    Symmetric,
+}
+
+/// `GatherMode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GatherMode {
+    /// Indices along `axis`; the first `batch_dims` axes of data and indices match.
+    Default {
+        /// Gathered axis.
+        axis: usize,
+        /// Leading axes shared by data and indices.
+        batch_dims: usize,
+    },
+    /// The last axis of the indices addresses the leading axes of data.
+    Nd,
+}
+
+/// `TopKOperation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TopKOperation {
+    /// Largest first.
+    Max,
+    /// Smallest first.
+    Min,
+}
+
+/// `InterpolationMode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InterpolationMode {
+    /// One neighbour.
+    Nearest,
+    /// Linear along each axis.
+    Linear,
+}
+
+/// `ResizeCoordinateTransformation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResizeCoordinateTransformation {
+    /// x (in - 1) / (out - 1)
+    AlignCorners,
+    /// x in / out
+    Asymmetric,
+    /// (x + 0.5) in / out - 0.5
+    HalfPixel,
+}
+
+/// `ResizeRoundMode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResizeRounding {
+    /// Half away from zero.
+    HalfUp,
+    /// Half towards zero.
+    HalfDown,
+    /// Down.
+    Floor,
+    /// Up.
+    Ceil,
+}

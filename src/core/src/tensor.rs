@@ -1,0 +1,361 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{DType, Element};
+
+/// What is wrong with a tensor access.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorError {
+    /// The bytes do not fill the shape exactly.
+    #[error("shape {shape:?} of {dtype} needs {expected} bytes, got {actual}")]
+    Length {
+        /// Shape that was asked for.
+        shape: Vec<usize>,
+        /// Element type that was asked for.
+        dtype: DType,
+        /// Bytes that the shape needs.
+        expected: usize,
+        /// Bytes that were given.
+        actual: usize,
+    },
+    /// The number of bytes of the shape does not fit the address space.
+    #[error("shape {shape:?} of {dtype} is too large")]
+    TooLarge {
+        /// Shape that was asked for.
+        shape: Vec<usize>,
+        /// Element type that was asked for.
+        dtype: DType,
+    },
+    /// The elements are of another type.
+    #[error("expected elements of {expected}, the tensor holds {actual}")]
+    DType {
+        /// Element type that was asked for.
+        expected: DType,
+        /// Element type that the tensor has.
+        actual: DType,
+    },
+    /// The bytes do not start at a multiple of the element's size.
+    #[error("the bytes of a {0} tensor are not aligned")]
+    Alignment(DType),
+}
+
+fn byte_len(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
+    shape
+        .iter()
+        .try_fold(dtype.size_bytes(), |product, &dim| product.checked_mul(dim))
+        .filter(|&bytes| bytes <= isize::MAX as usize)
+        .ok_or_else(|| TensorError::TooLarge {
+            shape: shape.to_vec(),
+            dtype,
+        })
+}
+
+/// A tensor that owns its bytes: row-major, little-endian, aligned to 8 bytes.
+///
+/// [`Tensor::reset`] gives it another type and shape and keeps the allocation where it is large
+/// enough, so a tensor can serve as an output buffer frame after frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Tensor {
+    dtype: DType,
+    shape: Vec<usize>,
+    words: Vec<u64>,
+    len_bytes: usize,
+}
+
+impl Default for Tensor {
+    fn default() -> Self {
+        Self {
+            dtype: DType::F32,
+            shape: vec![0],
+            words: Vec::new(),
+            len_bytes: 0,
+        }
+    }
+}
+
+impl Tensor {
+    /// A tensor of zeros.
+    pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self, TensorError> {
+        let mut tensor = Self::default();
+        tensor.reset(dtype, shape)?;
+        Ok(tensor)
+    }
+
+    /// A tensor that copies `values`.
+    pub fn from_slice<T: Element>(shape: &[usize], values: &[T]) -> Result<Self, TensorError> {
+        Self::from_bytes(T::DTYPE, shape, bytemuck::cast_slice(values))
+    }
+
+    /// A boolean tensor.
+    pub fn from_bools(shape: &[usize], values: &[bool]) -> Result<Self, TensorError> {
+        let bytes: Vec<u8> = values.iter().map(|&value| u8::from(value)).collect();
+        Self::from_bytes(DType::Bool, shape, &bytes)
+    }
+
+    /// A tensor that copies little-endian bytes. Bytes of a boolean tensor become 0 or 1.
+    pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self, TensorError> {
+        let expected = byte_len(dtype, shape)?;
+        if expected != bytes.len() {
+            return Err(TensorError::Length {
+                shape: shape.to_vec(),
+                dtype,
+                expected,
+                actual: bytes.len(),
+            });
+        }
+        let mut tensor = Self::zeros(dtype, shape)?;
+        tensor.bytes_mut().copy_from_slice(bytes);
+        if dtype == DType::Bool {
+            for byte in tensor.bytes_mut() {
+                *byte = u8::from(*byte != 0);
+            }
+        }
+        Ok(tensor)
+    }
+
+    /// A scalar.
+    pub fn scalar<T: Element>(value: T) -> Self {
+        let mut tensor = Self {
+            dtype: T::DTYPE,
+            shape: Vec::new(),
+            words: vec![0],
+            len_bytes: T::DTYPE.size_bytes(),
+        };
+        tensor
+            .bytes_mut()
+            .copy_from_slice(bytemuck::bytes_of(&value));
+        tensor
+    }
+
+    /// Gives the tensor another type and shape. The contents are zeros or left-overs; the
+    /// allocation grows only where the new size exceeds every earlier one.
+    pub fn reset(&mut self, dtype: DType, shape: &[usize]) -> Result<(), TensorError> {
+        let len_bytes = byte_len(dtype, shape)?;
+        let words = len_bytes.div_ceil(8);
+        if words > self.words.len() {
+            self.words.resize(words, 0);
+        }
+        self.dtype = dtype;
+        self.shape.clear();
+        self.shape.extend_from_slice(shape);
+        self.len_bytes = len_bytes;
+        Ok(())
+    }
+
+    /// Becomes a copy of `view`, in the present allocation where it fits.
+    pub fn copy_from(&mut self, view: &TensorView<'_>) -> Result<(), TensorError> {
+        self.reset(view.dtype(), view.shape())?;
+        self.bytes_mut().copy_from_slice(view.bytes());
+        Ok(())
+    }
+
+    /// The same bytes under another shape with as many elements.
+    pub fn reshape(&mut self, shape: &[usize]) -> Result<(), TensorError> {
+        let expected = byte_len(self.dtype, shape)?;
+        if expected != self.len_bytes {
+            return Err(TensorError::Length {
+                shape: shape.to_vec(),
+                dtype: self.dtype,
+                expected,
+                actual: self.len_bytes,
+            });
+        }
+        self.shape.clear();
+        self.shape.extend_from_slice(shape);
+        Ok(())
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Sizes of all dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.len_bytes / self.dtype.size_bytes()
+    }
+
+    /// The raw bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len_bytes]
+    }
+
+    /// The raw bytes, to be written. Boolean tensors take 0 and 1 only.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len_bytes]
+    }
+
+    /// A borrowed view.
+    pub fn view(&self) -> TensorView<'_> {
+        TensorView {
+            dtype: self.dtype,
+            shape: &self.shape,
+            bytes: self.bytes(),
+        }
+    }
+
+    /// The elements.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T], TensorError> {
+        expect(T::DTYPE, self.dtype)?;
+        cast(T::DTYPE, self.bytes())
+    }
+
+    /// The elements, to be written.
+    pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], TensorError> {
+        expect(T::DTYPE, self.dtype)?;
+        bytemuck::try_cast_slice_mut(self.bytes_mut())
+            .map_err(|_| TensorError::Alignment(T::DTYPE))
+    }
+}
+
+/// A tensor whose shape and bytes lie elsewhere: in a [`Tensor`], a memory-mapped bundle, or an
+/// engine's buffer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TensorView<'a> {
+    dtype: DType,
+    shape: &'a [usize],
+    bytes: &'a [u8],
+}
+
+impl<'a> TensorView<'a> {
+    /// Views `bytes` as a tensor.
+    pub fn new(dtype: DType, shape: &'a [usize], bytes: &'a [u8]) -> Result<Self, TensorError> {
+        let expected = byte_len(dtype, shape)?;
+        if expected != bytes.len() {
+            return Err(TensorError::Length {
+                shape: shape.to_vec(),
+                dtype,
+                expected,
+                actual: bytes.len(),
+            });
+        }
+        Ok(Self {
+            dtype,
+            shape,
+            bytes,
+        })
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Sizes of all dimensions.
+    pub fn shape(&self) -> &'a [usize] {
+        self.shape
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.bytes.len() / self.dtype.size_bytes()
+    }
+
+    /// The raw bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The elements.
+    pub fn as_slice<T: Element>(&self) -> Result<&'a [T], TensorError> {
+        expect(T::DTYPE, self.dtype)?;
+        cast(T::DTYPE, self.bytes)
+    }
+
+    /// The elements of a boolean tensor, 0 for false and anything else for true.
+    pub fn as_bools(&self) -> Result<&'a [u8], TensorError> {
+        expect(DType::Bool, self.dtype)?;
+        Ok(self.bytes)
+    }
+
+    /// An owned copy.
+    pub fn to_tensor(&self) -> Tensor {
+        let mut tensor = Tensor {
+            dtype: self.dtype,
+            shape: self.shape.to_vec(),
+            words: vec![0; self.bytes.len().div_ceil(8)],
+            len_bytes: self.bytes.len(),
+        };
+        tensor.bytes_mut().copy_from_slice(self.bytes);
+        tensor
+    }
+}
+
+fn expect(expected: DType, actual: DType) -> Result<(), TensorError> {
+    if expected == actual {
+        Ok(())
+    } else {
+        Err(TensorError::DType { expected, actual })
+    }
+}
+
+fn cast<T: Element>(dtype: DType, bytes: &[u8]) -> Result<&[T], TensorError> {
+    bytemuck::try_cast_slice(bytes).map_err(|_| TensorError::Alignment(dtype))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    dtype: DType,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl From<Tensor> for Stored {
+    fn from(tensor: Tensor) -> Self {
+        Self {
+            dtype: tensor.dtype,
+            bytes: tensor.bytes().to_vec(),
+            shape: tensor.shape,
+        }
+    }
+}
+
+impl TryFrom<Stored> for Tensor {
+    type Error = TensorError;
+
+    fn try_from(stored: Stored) -> Result<Self, TensorError> {
+        Self::from_bytes(stored.dtype, &stored.shape, &stored.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reset_keeps_the_allocation() {
+        let mut tensor = Tensor::zeros(DType::F32, &[4, 4]).unwrap();
+        let before = tensor.bytes().as_ptr();
+        tensor.reset(DType::I64, &[2, 3]).unwrap();
+        assert_eq!(tensor.as_slice::<i64>().unwrap().len(), 6);
+        assert_eq!(tensor.bytes().as_ptr(), before);
+    }
+
+    #[test]
+    fn wrong_length_type_and_size_are_errors() {
+        assert!(matches!(
+            Tensor::from_slice(&[3], &[1.0f32]),
+            Err(TensorError::Length { expected: 12, actual: 4, .. })
+        ));
+        assert!(matches!(
+            Tensor::scalar(1i32).as_slice::<f32>(),
+            Err(TensorError::DType { .. })
+        ));
+        assert!(matches!(
+            Tensor::zeros(DType::F64, &[usize::MAX, 2]),
+            Err(TensorError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn booleans_are_normalised() {
+        let tensor = Tensor::from_bytes(DType::Bool, &[3], &[0, 1, 7]).unwrap();
+        assert_eq!(tensor.view().as_bools().unwrap(), [0, 1, 1]);
+    }
+}

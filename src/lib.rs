@@ -1,0 +1,2 @@
+//! TensorFlow models on NVIDIA Jetson boards, without TensorFlow.
+#![forbid(unsafe_code)]
