@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Turns a trained TensorFlow model into a tfjet bundle.
+//!
+//! In: a frozen graph (`.pb`, `.pbtxt`) or a TensorFlow.js graph model. Out: a bundle, and a
+//! report that says for every node where it went and why. The stages, in order, are the modules:
+//! [`tensorflow`] imports, [`graph`] resolves, [`passes`] infer and fold, [`partition`] groups,
+//! [`lower`] makes networks, [`emit`](emit()) writes; [`stages`] calls them.
+//!
+//! Does not: run a model, know CUDA or GStreamer, or touch a board.
+#![forbid(unsafe_code)]
+
+pub mod graph;
+pub mod lower;
+pub mod partition;
+pub mod passes;
+pub mod stages;
+pub mod tensorflow;
+
+mod emit;
+mod error;
+mod flops;
+mod report;
+mod svg;
+mod task;
+
+pub use emit::emit;
+pub use error::ConvertError;
+pub use flops::flops;
+pub use report::{Report, ResidualReport, SegmentReport};
+pub use stages::{ConvertOptions, Lowered, lower_file, lower_source};
+pub use svg::svg;
+pub use task::{DecoderOptions, ImageOptions, Task};

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Every test of the workspace, with the models that they take fetched first. Without a network the
+# tests that lack a model say that they are skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache=${TFJET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tfjet}
+export TFJET_CACHE=$cache
+
+# The same build that the tests take.
+cargo test --workspace --all-features --locked --no-run
+for name in onnxruntime centernet efficientnet-lite0 openpose vtest; do
+  "${CARGO_TARGET_DIR:-target}/debug/tfjet" fetch "$name" ||
+    echo "test: $name could not be fetched; the tests that need it are skipped" >&2
+done
+library=$cache/onnxruntime/libonnxruntime.so.1.32.0
+if [[ -z ${TFJET_ONNXRUNTIME:-} && -f $library ]]; then
+  export TFJET_ONNXRUNTIME=$library
+fi
+cargo test --workspace --all-features --locked

@@ -1,0 +1,144 @@
+use tfjet_core::{Manifest, NetworkSpec, Schedule, TensorView, WeightsEntry, WeightsTable};
+
+use crate::check::check_network;
+use crate::{Bundle, BundleError, SectionId, SectionKind, SectionProblem, WeightsProblem};
+
+/// What the sections for all boards (those with an empty target) hold.
+impl Bundle {
+    /// What the bundle is for.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged.
+    pub fn manifest(&self) -> Result<Manifest, BundleError> {
+        self.decode(SectionKind::Manifest, "", 0)
+    }
+
+    /// The steps to run, in an order that [`Schedule::check`] accepts.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged, or its steps cannot run in order.
+    pub fn schedule(&self) -> Result<Schedule, BundleError> {
+        self.schedule_for("")
+    }
+
+    pub(crate) fn schedule_for(&self, target: &str) -> Result<Schedule, BundleError> {
+        let schedule: Schedule = self.decode(SectionKind::Schedule, target, 0)?;
+        match schedule.check() {
+            Ok(()) => Ok(schedule),
+            Err(error) => {
+                let id = SectionId::new(SectionKind::Schedule, target, 0);
+                Err(self.damaged(&id, error.into()))
+            }
+        }
+    }
+
+    /// Where each array of weights lies. Every entry fits the weights section: inside, at a
+    /// multiple of 64, as long as its shape and type take.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged, or an entry does not fit.
+    pub fn weights_table(&self) -> Result<WeightsTable, BundleError> {
+        let table: WeightsTable = self.decode(SectionKind::WeightsTable, "", 0)?;
+        let available = self.peek(SectionKind::Weights).unwrap_or_default();
+        for (weights, entry) in table.entries.iter().enumerate() {
+            if let Err(problem) = view(available, entry) {
+                let id = SectionId::new(SectionKind::WeightsTable, "", 0);
+                return Err(self.damaged(&id, SectionProblem::Weights { weights, problem }));
+            }
+        }
+        Ok(table)
+    }
+
+    /// The weights section's bytes, from which [`WeightsEntry::offset`] counts.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged.
+    pub fn weights(&self) -> Result<&[u8], BundleError> {
+        self.section(SectionKind::Weights, "", 0)
+    }
+
+    /// One array of weights, in place.
+    ///
+    /// # Errors
+    /// As [`Bundle::weights`], and for an entry that is not of this bundle's table and does not
+    /// fit.
+    pub fn weights_view<'a>(
+        &'a self,
+        entry: &'a WeightsEntry,
+    ) -> Result<TensorView<'a>, BundleError> {
+        view(self.weights()?, entry).map_err(|problem| {
+            let id = SectionId::new(SectionKind::Weights, "", 0);
+            self.damaged(&id, SectionProblem::View(problem))
+        })
+    }
+
+    /// The network of a segment. Its tensors exist and are made before they are read.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged, or its layers cannot be built in order.
+    pub fn network(&self, segment: u32) -> Result<NetworkSpec, BundleError> {
+        self.network_for("", segment)
+    }
+
+    pub(crate) fn network_for(
+        &self,
+        target: &str,
+        segment: u32,
+    ) -> Result<NetworkSpec, BundleError> {
+        let network = self.decode(SectionKind::Network, target, segment)?;
+        match check_network(&network) {
+            Ok(()) => Ok(network),
+            Err(problem) => {
+                let id = SectionId::new(SectionKind::Network, target, segment);
+                Err(self.damaged(&id, problem))
+            }
+        }
+    }
+
+    /// The ONNX model of a segment.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged.
+    pub fn onnx(&self, segment: u32) -> Result<&[u8], BundleError> {
+        self.section(SectionKind::Onnx, "", segment)
+    }
+
+    /// The partition's report, JSON text.
+    ///
+    /// # Errors
+    /// Where the section is missing, newer or damaged, or is no text.
+    pub fn report(&self) -> Result<&str, BundleError> {
+        let bytes = self.section(SectionKind::Report, "", 0)?;
+        std::str::from_utf8(bytes).map_err(|error| {
+            let id = SectionId::new(SectionKind::Report, "", 0);
+            self.damaged(&id, SectionProblem::Text(error.valid_up_to()))
+        })
+    }
+
+    /// Number of segments: of networks for all boards.
+    pub fn segment_count(&self) -> usize {
+        self.segment_count_for("")
+    }
+
+    pub(crate) fn segment_count_for(&self, target: &str) -> usize {
+        let of_target = |id: &SectionId| id.kind == SectionKind::Network && id.target == target;
+        self.sections()
+            .iter()
+            .filter(|section| of_target(&section.id))
+            .count()
+    }
+}
+
+fn view<'a>(weights: &'a [u8], entry: &'a WeightsEntry) -> Result<TensorView<'a>, WeightsProblem> {
+    let bytes = crate::format::range(entry.offset, entry.len_bytes)
+        .and_then(|range| weights.get(range))
+        .ok_or(WeightsProblem::End {
+            offset: entry.offset,
+            len_bytes: entry.len_bytes,
+            available: weights.len(),
+        })?;
+    if !entry.offset.is_multiple_of(64) {
+        return Err(WeightsProblem::Alignment(entry.offset));
+    }
+    Ok(TensorView::new(entry.dtype, &entry.shape, bytes)?)
+}

@@ -1,0 +1,103 @@
+use std::collections::BTreeSet;
+
+use tfjet_core::WeightsTable;
+
+use crate::check::{check_manifest, check_network_weights, check_schedule, no_such};
+use crate::{Bundle, BundleError, SectionId, SectionKind};
+
+/// What [`Bundle::verify`] went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Sections whose hashes match.
+    pub sections: usize,
+    /// Networks that decode and fit the schedule.
+    pub segments: usize,
+    /// Steps of the schedule.
+    pub steps: usize,
+    /// Arrays of weights.
+    pub weights: usize,
+    /// Bytes of the file.
+    pub len_bytes: usize,
+}
+
+impl Bundle {
+    /// Checks everything that can be checked without running: all hashes; that structured
+    /// sections decode with no bytes left; that steps, networks, weights and manifest refer to
+    /// what exists and agree on the number of inputs and outputs.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn verify(&self) -> Result<VerifyReport, BundleError> {
+        let mut targets = BTreeSet::from([""]);
+        for (position, section) in self.sections().iter().enumerate() {
+            self.contents(position)?;
+            if matches!(
+                section.id.kind,
+                SectionKind::Schedule | SectionKind::Network | SectionKind::Onnx
+            ) {
+                targets.insert(&section.id.target);
+            }
+        }
+        let manifest = self.manifest()?;
+        let table = self.weights_table()?;
+        if self
+            .sections()
+            .iter()
+            .any(|section| section.id.kind == SectionKind::Report)
+        {
+            self.report()?;
+        }
+        let mut report = VerifyReport {
+            sections: self.sections().len(),
+            segments: 0,
+            steps: 0,
+            weights: table.entries.len(),
+            len_bytes: self.len_bytes(),
+        };
+        for target in targets {
+            let schedule = self.verify_target(target, &table, &mut report)?;
+            check_manifest(&manifest, &schedule).map_err(|problem| {
+                self.damaged(&SectionId::new(SectionKind::Manifest, "", 0), problem)
+            })?;
+        }
+        Ok(report)
+    }
+
+    fn verify_target(
+        &self,
+        target: &str,
+        table: &WeightsTable,
+        report: &mut VerifyReport,
+    ) -> Result<tfjet_core::Schedule, BundleError> {
+        let schedule = self.schedule_for(target)?;
+        let count = self.segment_count_for(target);
+        let mut networks = Vec::new();
+        for segment in (0..).take(count) {
+            let network = self.network_for(target, segment)?;
+            check_network_weights(&network, table).map_err(|problem| {
+                let id = SectionId::new(SectionKind::Network, target, segment);
+                self.damaged(&id, problem)
+            })?;
+            networks.push(network);
+        }
+        check_schedule(&schedule, &networks, table).map_err(|problem| {
+            let id = SectionId::new(SectionKind::Schedule, target, 0);
+            self.damaged(&id, problem)
+        })?;
+        let onnx_without_network = self
+            .sections()
+            .iter()
+            .map(|section| &section.id)
+            .find(|id| {
+                id.kind == SectionKind::Onnx && id.target == target && id.index as usize >= count
+            });
+        if let Some(id) = onnx_without_network {
+            let problem = no_such("the ONNX model".into(), "segment", id.index, count);
+            return Err(self.damaged(id, problem));
+        }
+        report.segments += count;
+        report.steps += schedule.steps.len();
+        Ok(schedule)
+    }
+}

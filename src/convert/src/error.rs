@@ -1,0 +1,121 @@
+use tfjet_bundle::BundleError;
+use tfjet_onnx::OnnxError;
+
+use crate::graph::BuildError;
+use crate::lower::{Refusal, WeightsError};
+use crate::passes::TypeError;
+use crate::tensorflow::ImportError;
+
+/// Why a model cannot be converted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// The file cannot be read as a graph.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Names, inputs or outputs do not resolve.
+    #[error("{file}: {source}")]
+    Build {
+        /// The model.
+        file: String,
+        /// What is wrong.
+        source: BuildError,
+    },
+    /// A node contradicts TensorFlow's rules.
+    #[error("{file}: {source}")]
+    Type {
+        /// The model.
+        file: String,
+        /// What is wrong.
+        source: TypeError,
+    },
+    /// A name given with `--exclude-node` or an op given with `--deny-op` is not in the graph.
+    #[error("{flag} `{name}`: the graph has no such {what}")]
+    UnknownExclusion {
+        /// The flag.
+        flag: &'static str,
+        /// The name given.
+        name: String,
+        /// `node` or `op`.
+        what: &'static str,
+    },
+    /// The target is not known.
+    #[error("target `{0}` is not known; targets: x86-cpu")]
+    Target(String),
+    /// Nothing can run in an engine.
+    #[error(
+        "no segment results: every op would run outside an engine ({reason}); \
+         pass --allow-residual-only to accept that"
+    )]
+    NoSegment {
+        /// The most frequent reason.
+        reason: String,
+    },
+    /// An op outside the segments has no kernel.
+    #[error("{count} ops cannot run outside an engine, first `{node}` ({op}): {reason}{more}")]
+    NoKernel {
+        /// How many.
+        count: usize,
+        /// The first node.
+        node: String,
+        /// Its op.
+        op: String,
+        /// What is wrong.
+        reason: String,
+        /// The other op types.
+        more: String,
+    },
+    /// Control flow lies between inputs and outputs.
+    #[error(
+        "control flow is not supported yet: {count} nodes, first `{node}` ({op}); \
+         cut the graph with --input or --output to convert the rest{frames}"
+    )]
+    ControlFlow {
+        /// How many nodes.
+        count: usize,
+        /// The first node.
+        node: String,
+        /// Its op.
+        op: String,
+        /// The while frames.
+        frames: String,
+    },
+    /// A wire outside the segments has no type that a tensor can hold.
+    #[error("the element type of `{0}` is not known or cannot be held by a tensor")]
+    UnknownType(String),
+    /// A node was accepted and then not lowered.
+    #[error("node `{node}` ({op}): {source}")]
+    Lower {
+        /// The node.
+        node: String,
+        /// Its op.
+        op: String,
+        /// What is wrong.
+        source: Refusal,
+    },
+    /// Weights cannot be merged.
+    #[error("segment `{segment}`: {source}")]
+    Fold {
+        /// The segment.
+        segment: String,
+        /// What is wrong.
+        source: Refusal,
+    },
+    /// Weights cannot be addressed.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A network cannot be written as ONNX.
+    #[error("segment `{segment}`: {source}")]
+    Onnx {
+        /// The segment.
+        segment: String,
+        /// What is wrong.
+        source: OnnxError,
+    },
+    /// The bundle cannot be written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Pre-processing or a decoder does not fit the model.
+    #[error("{0}")]
+    Task(String),
+}

@@ -1,0 +1,146 @@
+//! Shape and type inference, one file per op family.
+//!
+//! A rule may know less than everything (unknown rank, symbolic dims, fresh symbols) but never
+//! says what is not so; a graph that TensorFlow would reject is an error.
+
+mod concat;
+mod conv2d;
+mod detection;
+mod elementwise;
+mod fill;
+mod gather;
+mod matmul;
+mod pool;
+mod reduce;
+mod reshape;
+mod slice;
+mod space;
+mod symbolic;
+
+use tfjet_core::{AttrError, AttrReader, DType, Dim, Shape};
+
+pub(crate) use reshape::padding_pairs;
+pub(crate) use slice::{SliceAxis, clamp as clamp_slice, dense as dense_slice};
+pub use symbolic::broadcast;
+
+use super::{Node, SymbolicInt, WireFact};
+
+/// What contradicts TensorFlow's rules for an op.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InferError {
+    /// A shape or value is impossible.
+    #[error("{0}")]
+    Impossible(String),
+    /// An attribute is missing or malformed.
+    #[error(transparent)]
+    Attr(#[from] AttrError),
+}
+
+fn impossible<T>(reason: impl Into<String>) -> Result<T, InferError> {
+    Err(InferError::Impossible(reason.into()))
+}
+
+/// A node with the facts of its inputs.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Facts of its data inputs, in order.
+    pub inputs: Vec<&'a WireFact>,
+    /// Its attributes.
+    pub attrs: AttrReader<'a>,
+}
+
+impl Context<'_> {
+    fn input(&self, index: usize) -> Result<&WireFact, InferError> {
+        self.inputs.get(index).copied().ok_or_else(|| {
+            InferError::Impossible(format!(
+                "input {index} is missing, the node has {}",
+                self.inputs.len()
+            ))
+        })
+    }
+
+    fn dtype(&self, index: usize) -> Option<DType> {
+        self.inputs.get(index)?.dtype
+    }
+
+    fn shape(&self, index: usize) -> Result<Option<&Shape>, InferError> {
+        Ok(self.input(index)?.shape.as_ref())
+    }
+
+    /// A new symbol for axis `axis` of output `slot`.
+    fn symbol(&self, slot: usize, axis: usize) -> Dim {
+        Dim::Symbolic(match slot {
+            0 => format!("{}_{axis}", self.node.name),
+            _ => format!("{}:{slot}_{axis}", self.node.name),
+        })
+    }
+
+    fn symbols(&self, slot: usize, rank: usize) -> Shape {
+        Shape((0..rank).map(|axis| self.symbol(slot, axis)).collect())
+    }
+
+    /// The integers of a constant input, or `None` where it is not constant.
+    fn integers(&self, index: usize) -> Result<Option<Vec<i64>>, InferError> {
+        Ok(self.input(index)?.known_elements())
+    }
+
+    fn scalar(&self, index: usize) -> Result<Option<i64>, InferError> {
+        Ok(self.integers(index)?.and_then(|values| values.first().copied()))
+    }
+}
+
+fn fact(dtype: Option<DType>, shape: Option<Shape>) -> WireFact {
+    WireFact {
+        dtype,
+        shape,
+        value: None,
+        elements: None,
+    }
+}
+
+/// `axis` of a tensor of `rank`, negative counted from the end.
+pub fn normalize_axis(axis: i64, rank: usize) -> Result<usize, InferError> {
+    let signed = i64::try_from(rank).unwrap_or(i64::MAX);
+    let shifted = if axis < 0 { axis + signed } else { axis };
+    match usize::try_from(shifted) {
+        Ok(index) if index < rank => Ok(index),
+        _ => impossible(format!("axis {axis} is outside a tensor of rank {rank}")),
+    }
+}
+
+/// Facts of the outputs of a node. An op without a rule has outputs of unknown shape.
+pub fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFact>, InferError> {
+    let op = context.node.op.as_str();
+    let mut facts = match op {
+        "Conv2D" | "DepthwiseConv2dNative" | "_FusedConv2D" | "FusedDepthwiseConv2dNative"
+        | "Conv2DBackpropInput" => conv2d::infer(context)?,
+        "MaxPool" | "AvgPool" => pool::infer(context)?,
+        "MatMul" | "_FusedMatMul" | "BatchMatMul" | "BatchMatMulV2" => matmul::infer(context)?,
+        "ConcatV2" | "Concat" | "Pack" | "Unpack" | "Split" | "SplitV" => concat::infer(context)?,
+        "Gather" | "GatherV2" | "GatherNd" | "OneHot" => gather::infer(context)?,
+        "Sum" | "Mean" | "Max" | "Min" | "Prod" | "All" | "Any" | "ArgMax" | "ArgMin" => {
+            reduce::infer(context)?
+        }
+        "Reshape" | "Squeeze" | "ExpandDims" | "Shape" | "ShapeN" | "Size" | "Rank"
+        | "Transpose" | "Tile" | "BroadcastTo" | "Pad" | "PadV2" | "MirrorPad" => {
+            reshape::infer(context)?
+        }
+        "Slice" | "StridedSlice" => slice::infer(context)?,
+        "Fill" | "Range" | "ZerosLike" | "OnesLike" => fill::infer(context)?,
+        "SpaceToDepth" | "DepthToSpace" | "ResizeBilinear" | "ResizeNearestNeighbor"
+        | "ResizeBicubic" | "ResizeArea" => space::infer(context)?,
+        "TopKV2" | "TopK" | "NonMaxSuppressionV2" | "NonMaxSuppressionV3"
+        | "NonMaxSuppressionV4" | "NonMaxSuppressionV5" | "CombinedNonMaxSuppression"
+        | "Where" => detection::infer(context)?,
+        _ => elementwise::infer(context)?,
+    };
+    facts.resize(outputs.max(facts.len()), WireFact::default());
+    Ok(facts)
+}
+
+/// Follows small integer vectors through the arithmetic that shapes go through.
+fn elements_of(facts: &[&WireFact]) -> Option<Vec<Vec<SymbolicInt>>> {
+    facts.iter().map(|fact| fact.elements.clone()).collect()
+}

@@ -1,0 +1,63 @@
+//! Reductions over axes, `ArgMax` and `ArgMin`.
+
+use tfjet_core::{DType, Dim, Shape};
+
+use super::{Context, InferError, fact, normalize_axis};
+use crate::graph::{SymbolicInt, WireFact};
+
+pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let op = context.node.op.as_str();
+    let arg = op.starts_with("Arg");
+    let dtype = if arg {
+        Some(context.attrs.dtype_or("output_type", DType::I64)?)
+    } else {
+        context.dtype(0)
+    };
+    let keep = context.attrs.bool_or("keep_dims", false)?;
+    let input = context.input(0)?;
+    let Some(shape) = input.shape.as_ref() else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let Some(axes) = context.integers(1)? else {
+        let shape = if keep { Some(context.symbols(0, shape.rank())) } else { None };
+        return Ok(vec![fact(dtype, shape)]);
+    };
+    let mut reduced = vec![false; shape.rank()];
+    for axis in axes {
+        reduced[normalize_axis(axis, shape.rank())?] = true;
+    }
+    let dims = shape
+        .dims()
+        .iter()
+        .zip(&reduced)
+        .filter_map(|(dim, &reduced)| match (reduced, keep) {
+            (true, true) => Some(Dim::Fixed(1)),
+            (true, false) => None,
+            (false, _) => Some(dim.clone()),
+        });
+    let mut result = fact(dtype, Some(Shape(dims.collect())));
+    if op == "Prod"
+        && let Some(elements) = input.elements.as_deref()
+    {
+        result.elements = product(elements);
+    }
+    Ok(vec![result])
+}
+
+/// The product of dims, where at most one of them is a symbol and the others are 1.
+fn product(elements: &[SymbolicInt]) -> Option<Vec<SymbolicInt>> {
+    let mut number = 1i64;
+    let mut symbol = None;
+    for element in elements {
+        match element {
+            SymbolicInt::Known(value) => number = number.checked_mul(*value)?,
+            SymbolicInt::Symbol(name) if symbol.is_none() => symbol = Some(name.clone()),
+            _ => return None,
+        }
+    }
+    match (symbol, number) {
+        (None, number) => Some(vec![SymbolicInt::Known(number)]),
+        (Some(name), 1) => Some(vec![SymbolicInt::Symbol(name)]),
+        _ => None,
+    }
+}

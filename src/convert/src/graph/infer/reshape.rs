@@ -1,0 +1,257 @@
+//! Ops that rearrange or describe a shape.
+
+use tfjet_core::{DType, Dim, Shape};
+
+use super::symbolic::quotient;
+use super::{Context, InferError, fact, impossible, normalize_axis};
+use crate::graph::{SymbolicInt, WireFact};
+
+pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    match context.node.op.as_str() {
+        "Reshape" => reshape(context),
+        "Squeeze" => squeeze(context),
+        "ExpandDims" => expand_dims(context),
+        "Shape" | "ShapeN" | "Size" | "Rank" => describe(context),
+        "Transpose" => transpose(context),
+        "Tile" => tile(context),
+        "BroadcastTo" => {
+            let elements = context.input(1)?.elements.clone();
+            let shape = match elements {
+                Some(elements) => Some(shape_from_elements(context, 0, &elements)?),
+                None => None,
+            };
+            Ok(vec![fact(context.dtype(0), shape)])
+        }
+        _ => pad(context),
+    }
+}
+
+/// The shape that a vector of sizes describes; unknown elements become fresh symbols.
+pub(super) fn shape_from_elements(
+    context: &Context<'_>,
+    slot: usize,
+    elements: &[SymbolicInt],
+) -> Result<Shape, InferError> {
+    let dims = elements.iter().enumerate().map(|(axis, element)| match element {
+        SymbolicInt::Known(size) => match usize::try_from(*size) {
+            Ok(size) => Ok(Dim::Fixed(size)),
+            Err(_) => impossible(format!("a dimension of size {size}")),
+        },
+        SymbolicInt::Symbol(name) => Ok(Dim::Symbolic(name.clone())),
+        SymbolicInt::Unknown => Ok(context.symbol(slot, axis)),
+    });
+    Ok(Shape(dims.collect::<Result<_, _>>()?))
+}
+
+fn reshape(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.dtype(0);
+    let input = context.input(0)?;
+    let target = context.input(1)?;
+    let Some(elements) = target.elements.as_deref() else {
+        let rank = match target.shape.as_ref().map(Shape::dims) {
+            Some([Dim::Fixed(rank)]) => Some(*rank),
+            _ => None,
+        };
+        return Ok(vec![fact(dtype, rank.map(|rank| context.symbols(0, rank)))]);
+    };
+    let hole = elements.iter().position(|e| *e == SymbolicInt::Known(-1));
+    let mut dims = Vec::with_capacity(elements.len());
+    for (axis, element) in elements.iter().enumerate() {
+        dims.push(match element {
+            _ if Some(axis) == hole => Dim::Fixed(1),
+            SymbolicInt::Known(size) => match usize::try_from(*size) {
+                Ok(size) => Dim::Fixed(size),
+                Err(_) => return impossible(format!("cannot reshape to a size of {size}")),
+            },
+            SymbolicInt::Symbol(name) => Dim::Symbolic(name.clone()),
+            SymbolicInt::Unknown => context.symbol(0, axis),
+        });
+    }
+    if let Some(shape) = input.shape.as_ref() {
+        let rest = quotient(shape.dims(), &dims)?;
+        match (hole, rest) {
+            (Some(axis), rest) => {
+                dims[axis] = rest.unwrap_or_else(|| context.symbol(0, axis));
+            }
+            (None, Some(Dim::Fixed(rest))) if rest != 1 => {
+                return impossible(format!("cannot reshape {shape} to {}", Shape(dims)));
+            }
+            _ => {}
+        }
+    } else if let Some(axis) = hole {
+        dims[axis] = context.symbol(0, axis);
+    }
+    let mut result = fact(dtype, Some(Shape(dims)));
+    if result.rank().is_some_and(|rank| rank <= 1) {
+        result.elements.clone_from(&input.elements);
+    }
+    Ok(vec![result])
+}
+
+fn squeeze(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.dtype(0);
+    let mut axes = context.attrs.ints("squeeze_dims")?;
+    if axes.is_empty() {
+        axes = context.attrs.ints("axis")?;
+    }
+    let input = context.input(0)?;
+    let Some(shape) = input.shape.as_ref() else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let mut keep = vec![true; shape.rank()];
+    if axes.is_empty() {
+        if shape.as_fixed().is_none() {
+            return Ok(vec![fact(dtype, None)]);
+        }
+        for (keep, dim) in keep.iter_mut().zip(shape.dims()) {
+            *keep = *dim != Dim::Fixed(1);
+        }
+    }
+    for &axis in axes {
+        let axis = normalize_axis(axis, shape.rank())?;
+        if shape.dims()[axis].fixed().is_some_and(|size| size != 1) {
+            return impossible(format!("cannot squeeze axis {axis} of {shape}"));
+        }
+        keep[axis] = false;
+    }
+    let mut kept = keep.iter();
+    let mut dims = shape.0.clone();
+    dims.retain(|_| kept.next().copied().unwrap_or(true));
+    let mut result = fact(dtype, Some(Shape(dims)));
+    result.elements.clone_from(&input.elements);
+    Ok(vec![result])
+}
+
+fn expand_dims(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.dtype(0);
+    let input = context.input(0)?;
+    let (Some(shape), Some(axis)) = (input.shape.as_ref(), context.scalar(1)?) else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let axis = normalize_axis(axis, shape.rank() + 1)?;
+    let mut dims = shape.0.clone();
+    dims.insert(axis, Dim::Fixed(1));
+    let mut result = fact(dtype, Some(Shape(dims)));
+    if shape.rank() == 0 {
+        result.elements.clone_from(&input.elements);
+    }
+    Ok(vec![result])
+}
+
+fn describe(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.attrs.dtype_or("out_type", DType::I32)?;
+    context
+        .inputs
+        .iter()
+        .map(|input| {
+            let shape = input.shape.as_ref();
+            let (rank, elements) = match context.node.op.as_str() {
+                "Rank" => (
+                    Shape::default(),
+                    shape.map(|s| vec![SymbolicInt::from(&Dim::Fixed(s.rank()))]),
+                ),
+                "Size" => (
+                    Shape::default(),
+                    shape
+                        .and_then(Shape::elements)
+                        .map(|size| vec![SymbolicInt::from(&Dim::Fixed(size))]),
+                ),
+                _ => (
+                    Shape(vec![match shape {
+                        Some(shape) => Dim::Fixed(shape.rank()),
+                        None => context.symbol(0, 0),
+                    }]),
+                    shape.map(|s| s.dims().iter().map(SymbolicInt::from).collect()),
+                ),
+            };
+            let dtype = if context.node.op == "Rank" { DType::I32 } else { dtype };
+            let mut result = WireFact::new(dtype, Some(rank));
+            result.elements = elements;
+            Ok(result)
+        })
+        .collect()
+}
+
+fn transpose(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.dtype(0);
+    let Some(shape) = context.shape(0)? else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let Some(order) = context.integers(1)? else {
+        return Ok(vec![fact(dtype, Some(context.symbols(0, shape.rank())))]);
+    };
+    if order.len() != shape.rank() {
+        return impossible(format!("{} axes to transpose {shape}", order.len()));
+    }
+    let mut seen = vec![false; shape.rank()];
+    let mut dims = Vec::with_capacity(order.len());
+    for axis in order {
+        let axis = normalize_axis(axis, shape.rank())?;
+        if std::mem::replace(&mut seen[axis], true) {
+            return impossible(format!("axis {axis} twice in the order of a transpose"));
+        }
+        dims.push(shape.dims()[axis].clone());
+    }
+    Ok(vec![fact(dtype, Some(Shape(dims)))])
+}
+
+fn tile(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.dtype(0);
+    let Some(shape) = context.shape(0)? else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let multiples = context.input(1)?.elements.clone().unwrap_or_default();
+    let dims = shape.dims().iter().enumerate().map(|(axis, dim)| {
+        match (dim, multiples.get(axis)) {
+            (dim, Some(SymbolicInt::Known(1))) => dim.clone(),
+            (Dim::Fixed(1), Some(SymbolicInt::Symbol(name))) => Dim::Symbolic(name.clone()),
+            (Dim::Fixed(size), Some(SymbolicInt::Known(times))) => usize::try_from(*times)
+                .ok()
+                .and_then(|times| size.checked_mul(times))
+                .map_or_else(|| context.symbol(0, axis), Dim::Fixed),
+            _ => context.symbol(0, axis),
+        }
+    });
+    Ok(vec![fact(dtype, Some(Shape(dims.collect())))])
+}
+
+fn pad(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = context.dtype(0);
+    let Some(shape) = context.shape(0)? else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let Some(paddings) = context.input(1)?.value.clone() else {
+        return Ok(vec![fact(dtype, Some(context.symbols(0, shape.rank())))]);
+    };
+    let Some(pairs) = padding_pairs(&paddings) else {
+        return impossible("paddings are no int32 or int64 pairs");
+    };
+    if pairs.len() != shape.rank() {
+        return impossible(format!("{} padding pairs for {shape}", pairs.len()));
+    }
+    let mut dims = Vec::with_capacity(pairs.len());
+    for (axis, (dim, (before, after))) in shape.dims().iter().zip(pairs).enumerate() {
+        dims.push(match dim {
+            Dim::Fixed(size) => match size.checked_add(before).and_then(|s| s.checked_add(after)) {
+                Some(size) => Dim::Fixed(size),
+                None => return impossible("padding overflows"),
+            },
+            dim if before == 0 && after == 0 => dim.clone(),
+            Dim::Symbolic(_) => context.symbol(0, axis),
+        });
+    }
+    Ok(vec![fact(dtype, Some(Shape(dims)))])
+}
+
+/// The pairs (before, after) of a constant \[n, 2\] paddings tensor.
+pub(crate) fn padding_pairs(paddings: &tfjet_core::Tensor) -> Option<Vec<(usize, usize)>> {
+    let values: Vec<i64> = match paddings.dtype() {
+        DType::I32 => paddings.as_slice::<i32>().ok()?.iter().map(|&v| i64::from(v)).collect(),
+        DType::I64 => paddings.as_slice::<i64>().ok()?.to_vec(),
+        _ => return None,
+    };
+    values
+        .chunks_exact(2)
+        .map(|pair| Some((usize::try_from(pair[0]).ok()?, usize::try_from(pair[1]).ok()?)))
+        .collect()
+}

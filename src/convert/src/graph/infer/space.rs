@@ -1,0 +1,64 @@
+//! `SpaceToDepth`, `DepthToSpace` and image resizing.
+
+use tfjet_core::{Dim, Shape};
+
+use super::conv2d::{image_axes, image_output, image_shape};
+use super::{Context, InferError, fact, impossible};
+use crate::graph::{SymbolicInt, WireFact};
+
+pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    if context.node.op.starts_with("Resize") {
+        return resize(context);
+    }
+    let dtype = context.dtype(0);
+    let Some(image) = image_shape(context, 0)? else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let axes = image_axes(context.attrs.str_or("data_format", "NHWC")?)?;
+    let block = match usize::try_from(context.attrs.int("block_size")?) {
+        Ok(block) if block > 0 => block,
+        _ => return impossible("attribute `block_size` must be positive"),
+    };
+    let down = context.node.op == "SpaceToDepth";
+    let scale = |axis: usize, factor: usize, divide: bool| -> Result<Dim, InferError> {
+        match &image.dims()[axis] {
+            Dim::Fixed(size) if divide && size.is_multiple_of(factor) => {
+                Ok(Dim::Fixed(size / factor))
+            }
+            Dim::Fixed(size) if divide => {
+                impossible(format!("{size} is no multiple of {factor}"))
+            }
+            Dim::Fixed(size) => Ok(size
+                .checked_mul(factor)
+                .map_or_else(|| context.symbol(0, axis), Dim::Fixed)),
+            Dim::Symbolic(_) => Ok(context.symbol(0, axis)),
+        }
+    };
+    let spatial = [scale(axes[1], block, down)?, scale(axes[2], block, down)?];
+    let channels = scale(axes[3], block.saturating_mul(block), !down)?;
+    let shape = image_output(context, image.dims()[0].clone(), spatial, channels)?;
+    Ok(vec![fact(dtype, Some(shape))])
+}
+
+fn resize(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let dtype = match context.node.op.as_str() {
+        "ResizeNearestNeighbor" => context.dtype(0),
+        _ => Some(tfjet_core::DType::F32),
+    };
+    let Some(image) = image_shape(context, 0)? else {
+        return Ok(vec![fact(dtype, None)]);
+    };
+    let mut dims = image.0.clone();
+    let size = context.input(1)?.elements.as_deref().unwrap_or_default();
+    for axis in 0..2 {
+        dims[axis + 1] = match size.get(axis) {
+            Some(SymbolicInt::Known(size)) => match usize::try_from(*size) {
+                Ok(size) => Dim::Fixed(size),
+                Err(_) => return impossible(format!("cannot resize to {size}")),
+            },
+            Some(SymbolicInt::Symbol(name)) => Dim::Symbolic(name.clone()),
+            _ => context.symbol(0, axis + 1),
+        };
+    }
+    Ok(vec![fact(dtype, Some(Shape(dims)))])
+}

@@ -1,0 +1,42 @@
+use tfjet_core::{AttrValue, Attrs};
+
+/// How many outputs an op has, or `None` for an op that this converter does not know.
+pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
+    let attr = |name: &str| match attrs.get(name) {
+        Some(AttrValue::Int(count)) => u32::try_from(*count).ok(),
+        Some(AttrValue::Types(types)) => u32::try_from(types.len()).ok(),
+        _ => None,
+    };
+    match op {
+        "NoOp" | "Assert" | "Print" => Some(0),
+        "Split" => attr("num_split"),
+        "SplitV" => attr("num_split"),
+        "Unpack" => attr("num"),
+        "ShapeN" => attr("N"),
+        "IdentityN" => attr("T"),
+        "TopK" | "TopKV2" | "Switch" | "Merge" | "RefSwitch" | "RefMerge" | "TensorArrayV3"
+        | "NonMaxSuppressionV4" | "Unique" | "UniqueV2" => Some(2),
+        "NonMaxSuppressionV5" => Some(3),
+        "CombinedNonMaxSuppression" => Some(4),
+        "FusedBatchNorm" | "FusedBatchNormV2" => Some(5),
+        "FusedBatchNormV3" => Some(6),
+        "PartitionedCall" | "StatefulPartitionedCall" | "If" | "StatelessIf" => attr("Tout"),
+        "While" | "StatelessWhile" => attr("T"),
+        _ if is_known(op) => Some(1),
+        _ => None,
+    }
+}
+
+fn is_known(op: &str) -> bool {
+    tfjet_ops::is_supported(op)
+        || matches!(
+            op,
+            "Const"
+                | "Placeholder"
+                | "PlaceholderWithDefault"
+                | "Enter"
+                | "Exit"
+                | "NextIteration"
+                | "LoopCond"
+        )
+}

@@ -1,0 +1,332 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tfjet_core::{
+    DType, Dim, Layer, LayerSpec, NetworkSpec, NetworkTensor, ReshapeDim, Shape, Tensor, TensorId,
+    WeightsId,
+};
+
+use super::layout::{Layout, inverse};
+use super::{Refusal, WeightsStore, permute, refuse};
+use crate::graph::{TypedGraph, WireId};
+
+/// The network tensors that hold a wire, by layout.
+#[derive(Debug, Clone, Copy, Default)]
+struct Placed {
+    native: Option<TensorId>,
+    channels_first: Option<TensorId>,
+}
+
+/// Builds one network.
+pub(super) struct NetworkBuilder<'a> {
+    pub(super) typed: &'a TypedGraph,
+    weights: Option<&'a mut WeightsStore>,
+    spec: NetworkSpec,
+    wires: BTreeMap<WireId, Placed>,
+    layer_names: BTreeSet<String>,
+    tensor_names: BTreeSet<String>,
+}
+
+impl<'a> NetworkBuilder<'a> {
+    pub(super) fn new(
+        typed: &'a TypedGraph,
+        weights: &'a mut WeightsStore,
+        name: &str,
+    ) -> Self {
+        Self {
+            typed,
+            weights: Some(weights),
+            spec: NetworkSpec {
+                name: name.into(),
+                ..NetworkSpec::default()
+            },
+            wires: BTreeMap::new(),
+            layer_names: BTreeSet::new(),
+            tensor_names: BTreeSet::new(),
+        }
+    }
+
+    /// A builder that checks everything and keeps no weights.
+    pub(super) fn scratch(typed: &'a TypedGraph) -> Self {
+        Self {
+            typed,
+            weights: None,
+            spec: NetworkSpec::default(),
+            wires: BTreeMap::new(),
+            layer_names: BTreeSet::new(),
+            tensor_names: BTreeSet::new(),
+        }
+    }
+
+    /// Stores weights; `make` runs only where they are kept.
+    pub(super) fn weights(
+        &mut self,
+        make: impl FnOnce() -> Result<Arc<Tensor>, Refusal>,
+    ) -> Result<WeightsId, Refusal> {
+        match self.weights.as_deref_mut() {
+            Some(store) => Ok(store.add(make()?)),
+            None => Ok(WeightsId(0)),
+        }
+    }
+
+    fn unique(names: &mut BTreeSet<String>, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut count = 1;
+        while !names.insert(name.clone()) {
+            count += 1;
+            name = format!("{wanted}#{count}");
+        }
+        name
+    }
+
+    fn tensor_id(&mut self, name: &str, dtype: DType, shape: Shape) -> TensorId {
+        let name = Self::unique(&mut self.tensor_names, name);
+        let id = TensorId(u32::try_from(self.spec.tensors.len()).unwrap_or(u32::MAX));
+        self.spec.tensors.push(NetworkTensor { name, dtype, shape });
+        id
+    }
+
+    fn tensor_at(&self, id: TensorId) -> Result<&NetworkTensor, Refusal> {
+        self.spec.tensor(id).ok_or_else(|| Refusal("a tensor of the network is missing".into()))
+    }
+
+    pub(super) fn shape_of(&self, id: TensorId) -> Result<Shape, Refusal> {
+        Ok(self.tensor_at(id)?.shape.clone())
+    }
+
+    pub(super) fn dtype_of(&self, id: TensorId) -> Result<DType, Refusal> {
+        Ok(self.tensor_at(id)?.dtype)
+    }
+
+    /// Adds a layer; each output is given by type and by shape in the network's own layout.
+    pub(super) fn layer(
+        &mut self,
+        name: &str,
+        layer: Layer,
+        inputs: &[TensorId],
+        outputs: &[(DType, Shape)],
+    ) -> Vec<TensorId> {
+        let name = Self::unique(&mut self.layer_names, name);
+        let ids: Vec<TensorId> = outputs
+            .iter()
+            .enumerate()
+            .map(|(slot, (dtype, shape))| {
+                let tensor = if slot == 0 { name.clone() } else { format!("{name}:{slot}") };
+                self.tensor_id(&tensor, *dtype, shape.clone())
+            })
+            .collect();
+        self.spec.layers.push(LayerSpec {
+            name,
+            layer,
+            inputs: inputs.to_vec(),
+            outputs: ids.clone(),
+        });
+        ids
+    }
+
+    /// Declares a network input for a wire, in TensorFlow's layout.
+    pub(super) fn input(&mut self, wire: WireId) -> Result<TensorId, Refusal> {
+        let name = self.typed.graph.wire_name(wire);
+        let (dtype, shape) = self.type_of(wire)?;
+        let id = self.tensor_id(&name, dtype, shape);
+        self.spec.inputs.push(id);
+        self.place(wire, id, Layout::Native);
+        Ok(id)
+    }
+
+    /// Type and shape of a wire, where a network can hold it.
+    pub(super) fn type_of(&self, wire: WireId) -> Result<(DType, Shape), Refusal> {
+        let fact = self.typed.fact(wire);
+        let name = self.typed.graph.wire_name(wire);
+        let Some(dtype) = fact.dtype else {
+            return refuse(format!("the element type of `{name}` is not known"));
+        };
+        if matches!(dtype, DType::F64 | DType::BF16 | DType::I16 | DType::U16 | DType::U32 | DType::U64)
+        {
+            return refuse(format!("`{name}` is {dtype}, which no layer takes"));
+        }
+        let Some(shape) = fact.shape.clone() else {
+            return refuse(format!("the rank of `{name}` is not known"));
+        };
+        if shape.dims().contains(&Dim::Fixed(0)) {
+            return refuse(format!("`{name}` is an empty tensor of shape {shape}"));
+        }
+        if shape.rank() > 8 {
+            return refuse(format!("`{name}` has rank {}, layers take 8 at most", shape.rank()));
+        }
+        Ok((dtype, shape))
+    }
+
+    pub(super) fn place(&mut self, wire: WireId, id: TensorId, layout: Layout) {
+        let placed = self.wires.entry(wire).or_default();
+        match layout {
+            Layout::Native => placed.native = Some(id),
+            Layout::ChannelsFirst => placed.channels_first = Some(id),
+        }
+    }
+
+    /// The layout in which the wire is at hand.
+    pub(super) fn layout(&self, wire: WireId) -> Layout {
+        match self.wires.get(&wire) {
+            Some(Placed { channels_first: Some(_), .. }) => Layout::ChannelsFirst,
+            _ => Layout::Native,
+        }
+    }
+
+    /// The tensor that holds `wire` in `layout`, transposed where it is at hand in the other one
+    /// only. A constant becomes a constant layer.
+    pub(super) fn tensor(&mut self, wire: WireId, layout: Layout) -> Result<TensorId, Refusal> {
+        let placed = self.wires.get(&wire).copied().unwrap_or_default();
+        let (dtype, shape) = self.type_of(wire)?;
+        let wanted = match layout {
+            Layout::Native => placed.native,
+            Layout::ChannelsFirst => placed.channels_first,
+        };
+        if let Some(id) = wanted {
+            return Ok(id);
+        }
+        let name = self.typed.graph.wire_name(wire);
+        if let Some(value) = self.typed.fact(wire).value.clone() {
+            let order = layout.order(shape.rank());
+            let weights = self.weights(|| Ok(Arc::new(permute(&value, &order)?)))?;
+            let layer = Layer::Constant { weights };
+            let id = self.layer(&name, layer, &[], &[(dtype, layout.shape(&shape))])[0];
+            self.place(wire, id, layout);
+            return Ok(id);
+        }
+        if shape.rank() < 3 && layout == Layout::ChannelsFirst {
+            return self.tensor(wire, Layout::Native);
+        }
+        let (from, order) = match (layout, placed.native, placed.channels_first) {
+            (Layout::ChannelsFirst, Some(native), _) => (native, layout.order(shape.rank())),
+            (Layout::Native, _, Some(first)) => {
+                (first, inverse(&Layout::ChannelsFirst.order(shape.rank())))
+            }
+            _ if self.weights.is_none() => {
+                let native = self.input(wire)?;
+                if layout == Layout::Native {
+                    return Ok(native);
+                }
+                (native, layout.order(shape.rank()))
+            }
+            _ => return refuse(format!("`{name}` is not made by this segment or its inputs")),
+        };
+        let suffix = match layout {
+            Layout::Native => "nhwc",
+            Layout::ChannelsFirst => "nchw",
+        };
+        let id = self.transpose(&format!("{name}/{suffix}"), from, &order)?;
+        self.place(wire, id, layout);
+        Ok(id)
+    }
+
+    /// Axis `i` of the result is axis `order[i]` of `from`. Where only axes of size 1 change
+    /// places this is a reshape, which moves no data.
+    pub(super) fn transpose(
+        &mut self,
+        name: &str,
+        from: TensorId,
+        order: &[usize],
+    ) -> Result<TensorId, Refusal> {
+        let NetworkTensor { dtype, shape, .. } = self.tensor_at(from)?.clone();
+        if order.iter().enumerate().all(|(i, &axis)| i == axis) {
+            return Ok(from);
+        }
+        let result = Shape(order.iter().map(|&axis| shape.dims()[axis].clone()).collect());
+        let moving: Vec<usize> = order
+            .iter()
+            .copied()
+            .filter(|&axis| shape.dims()[axis] != Dim::Fixed(1))
+            .collect();
+        if moving.is_sorted()
+            && let Some(reshape) = reshape_dims(&shape, &result)
+        {
+            return Ok(self.shuffle(name, from, Vec::new(), Some(reshape), dtype, result));
+        }
+        Ok(self.shuffle(name, from, order.to_vec(), None, dtype, result))
+    }
+
+    /// The same elements under another shape.
+    pub(super) fn reshape(
+        &mut self,
+        name: &str,
+        from: TensorId,
+        to: &Shape,
+    ) -> Result<TensorId, Refusal> {
+        let NetworkTensor { dtype, shape, .. } = self.tensor_at(from)?.clone();
+        if shape == *to {
+            return Ok(from);
+        }
+        let Some(dims) = reshape_dims(&shape, to) else {
+            return refuse(format!(
+                "a reshape of {shape} to {to} leaves more than one size to the run time"
+            ));
+        };
+        Ok(self.shuffle(name, from, Vec::new(), Some(dims), dtype, to.clone()))
+    }
+
+    fn shuffle(
+        &mut self,
+        name: &str,
+        from: TensorId,
+        first_transpose: Vec<usize>,
+        reshape: Option<Vec<ReshapeDim>>,
+        dtype: DType,
+        shape: Shape,
+    ) -> TensorId {
+        let layer = Layer::Shuffle {
+            first_transpose,
+            reshape,
+            second_transpose: Vec::new(),
+        };
+        self.layer(name, layer, &[from], &[(dtype, shape)])[0]
+    }
+
+    /// Makes a wire a network output, in TensorFlow's layout.
+    pub(super) fn output(&mut self, wire: WireId) -> Result<(), Refusal> {
+        let id = self.tensor(wire, Layout::Native)?;
+        let name = self.typed.graph.wire_name(wire);
+        if self.spec.outputs.contains(&id) || self.spec.inputs.contains(&id) {
+            let order: Vec<usize> = Vec::new();
+            let NetworkTensor { dtype, shape, .. } = self.tensor_at(id)?.clone();
+            let copy = self.shuffle(&name, id, order, None, dtype, shape);
+            self.spec.outputs.push(copy);
+            return Ok(());
+        }
+        if !self.tensor_names.contains(&name)
+            && let Some(tensor) = usize::try_from(id.0).ok().and_then(|i| self.spec.tensors.get_mut(i))
+        {
+            self.tensor_names.remove(&tensor.name);
+            self.tensor_names.insert(name.clone());
+            tensor.name = name;
+        }
+        self.spec.outputs.push(id);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<NetworkSpec, Refusal> {
+        if self.spec.layers.is_empty() {
+            return refuse("the segment has no layers");
+        }
+        Ok(self.spec)
+    }
+}
+
+/// How to reshape `from` to `to`: sizes where they are fixed, symbols copied from the same axis,
+/// one symbol at most left to be inferred.
+pub(super) fn reshape_dims(from: &Shape, to: &Shape) -> Option<Vec<ReshapeDim>> {
+    let mut inferred = false;
+    to.dims()
+        .iter()
+        .enumerate()
+        .map(|(axis, dim)| match dim {
+            Dim::Fixed(size) => Some(ReshapeDim::Fixed(*size)),
+            Dim::Symbolic(_) if from.dims().get(axis) == Some(dim) => Some(ReshapeDim::Copy),
+            Dim::Symbolic(_) if !inferred => {
+                inferred = true;
+                Some(ReshapeDim::Infer)
+            }
+            Dim::Symbolic(_) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,13 @@
+//! Passes over the graph and the lowered network.
+//!
+//! [`type_graph`] prunes to the outputs, bypasses no-ops, infers types and shapes, and folds what
+//! does not depend on the inputs. [`fold_scales`] merges batch-norm arithmetic into convolutions
+//! of a lowered network.
+
+mod fold;
+mod prune;
+mod scale;
+mod type_graph;
+
+pub use scale::fold_scales;
+pub use type_graph::{TypeError, type_graph};

@@ -1,0 +1,236 @@
+//! The report of a partition: where every source node went, and why.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::partition::{Disposition, PartitionOptions, dispositions};
+use crate::stages::Lowered;
+
+/// A segment in the report. Names are the source graph's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SegmentReport {
+    /// Name of the segment.
+    pub name: String,
+    /// Nodes that it computes.
+    pub nodes: Vec<String>,
+    /// Nodes whose value was folded or merged into it.
+    pub folded: Vec<String>,
+    /// Wires that enter.
+    pub inputs: Vec<String>,
+    /// Wires that leave.
+    pub outputs: Vec<String>,
+    /// Floating-point operations of one run.
+    pub flops: u64,
+    /// Layers of its network.
+    pub layers: usize,
+    /// Transposes in its network.
+    pub transposes: usize,
+}
+
+/// A node that stays outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResidualReport {
+    /// Name of the node.
+    pub node: String,
+    /// Its op.
+    pub op: String,
+    /// Why it stays outside.
+    pub reason: String,
+}
+
+/// Where every node of the source graph went. Each stands exactly once in a segment's `nodes` or
+/// `folded`, in `residual`, or in `pruned`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Nodes of the source graph.
+    pub nodes: usize,
+    /// Segments in the order in which they run.
+    pub segments: Vec<SegmentReport>,
+    /// Nodes that stay outside.
+    pub residual: Vec<ResidualReport>,
+    /// Nodes that no output needs.
+    pub pruned: Vec<String>,
+    /// Floating-point operations of the whole graph.
+    pub flops: u64,
+    /// Transposes, all segments together.
+    pub transposes: usize,
+    /// What was dropped or changed that a user should know.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    computing: usize,
+}
+
+impl Report {
+    /// The report of a lowered model.
+    pub fn new(lowered: &Lowered, options: &PartitionOptions) -> Self {
+        let graph = &lowered.typed.graph;
+        let wires = |wires: &[crate::graph::WireId]| -> Vec<String> {
+            wires.iter().map(|wire| graph.wire_name(*wire)).collect()
+        };
+        let mut segments: Vec<SegmentReport> = lowered
+            .partition
+            .segments
+            .iter()
+            .zip(&lowered.networks)
+            .map(|(segment, network)| SegmentReport {
+                name: segment.name.clone(),
+                nodes: segment.nodes.iter().map(|id| graph.node(*id).name.clone()).collect(),
+                folded: Vec::new(),
+                inputs: wires(&segment.inputs),
+                outputs: wires(&segment.outputs),
+                flops: segment.flops,
+                layers: network.layers.len(),
+                transposes: network.transposes(),
+            })
+            .collect();
+        let mut residual = Vec::new();
+        let mut pruned = Vec::new();
+        let went = dispositions(&lowered.typed, &lowered.partition, options);
+        for (node, went) in graph.nodes.iter().zip(went) {
+            match went {
+                Disposition::Node(_) => {}
+                Disposition::Folded(index) => {
+                    if let Some(segment) = segments.get_mut(index) {
+                        segment.folded.push(node.name.clone());
+                    }
+                }
+                Disposition::Residual(reason) => residual.push(ResidualReport {
+                    node: node.name.clone(),
+                    op: node.op.clone(),
+                    reason: reason.0,
+                }),
+                Disposition::Pruned => pruned.push(node.name.clone()),
+            }
+        }
+        Self {
+            nodes: graph.nodes.len(),
+            segments,
+            residual,
+            pruned,
+            flops: lowered.partition.flops,
+            transposes: lowered.transposes(),
+            notes: lowered.typed.notes.clone(),
+            computing: lowered.typed.order.len(),
+        }
+    }
+
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Comma-separated values: a header, then a line per source node that is not inside a segment
+    /// as a computing node, and one per node that is.
+    pub fn to_csv(&self) -> String {
+        let mut text = String::from("node,op,disposition,segment,reason\n");
+        let quote = |field: &str| {
+            if field.contains([',', '"', '\n']) {
+                format!("\"{}\"", field.replace('"', "\"\""))
+            } else {
+                field.to_owned()
+            }
+        };
+        let mut line = |node: &str, op: &str, went: &str, segment: &str, reason: &str| {
+            let fields = [node, op, went, segment, reason].map(quote);
+            text.push_str(&fields.join(","));
+            text.push('\n');
+        };
+        for segment in &self.segments {
+            for node in &segment.nodes {
+                line(node, "", "node", &segment.name, "");
+            }
+            for node in &segment.folded {
+                line(node, "", "folded", &segment.name, "");
+            }
+        }
+        for residual in &self.residual {
+            line(&residual.node, &residual.op, "residual", "", &residual.reason);
+        }
+        for node in &self.pruned {
+            line(node, "", "pruned", "", "");
+        }
+        text
+    }
+
+    /// The report for a terminal.
+    pub fn to_text(&self, model: &str, format: &str) -> String {
+        let mut text = String::new();
+        let inside: usize = self.segments.iter().map(|segment| segment.nodes.len()).sum();
+        let flops: u64 = self.segments.iter().map(|segment| segment.flops).sum();
+        let _ = writeln!(text, "model      {model} ({format}), {} nodes", self.nodes);
+        let _ = writeln!(
+            text,
+            "segments   {}: {inside} of {} computing nodes ({}), {} of {} ({})",
+            self.segments.len(),
+            self.computing,
+            percent(inside as f64, self.computing as f64),
+            giga(flops),
+            giga(self.flops),
+            percent(flops as f64, self.flops as f64),
+        );
+        for segment in &self.segments {
+            let _ = writeln!(
+                text,
+                "  {:<12} {} nodes + {} folded -> {} layers, {} transposes, {}; in: {}; out: {}",
+                segment.name,
+                segment.nodes.len(),
+                segment.folded.len(),
+                segment.layers,
+                segment.transposes,
+                giga(segment.flops),
+                shorten(&segment.inputs),
+                shorten(&segment.outputs),
+            );
+        }
+        let _ = writeln!(text, "transposes {}", self.transposes);
+        let _ = writeln!(text, "outside    {} nodes", self.residual.len());
+        for ((op, reason), count) in self.top_refusals().into_iter().take(20) {
+            let _ = writeln!(text, "  {count:>5}x {op:<24} {reason}");
+        }
+        let _ = writeln!(text, "pruned     {} nodes", self.pruned.len());
+        for note in &self.notes {
+            let _ = writeln!(text, "note       {note}");
+        }
+        text
+    }
+
+    /// Refusals by op and reason, the most frequent first. Names in a reason are left out so that
+    /// equal reasons count together.
+    pub fn top_refusals(&self) -> Vec<((String, String), usize)> {
+        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for residual in &self.residual {
+            let key = (residual.op.clone(), without_names(&residual.reason));
+            *counts.entry(key).or_default() += 1;
+        }
+        let mut sorted: Vec<_> = counts.into_iter().collect();
+        sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        sorted
+    }
+}
+
+/// Text between backticks becomes `...`.
+fn without_names(reason: &str) -> String {
+    let mut parts = reason.split('`');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (index, part) in parts.enumerate() {
+        text.push_str(if index % 2 == 0 { "..." } else { part });
+    }
+    text
+}
+
+fn percent(part: f64, whole: f64) -> String {
+    if whole == 0.0 { "-".into() } else { format!("{:.1} %", 100.0 * part / whole) }
+}
+
+fn giga(flops: u64) -> String {
+    format!("{:.3} GFLOP", flops as f64 / 1e9)
+}
+
+fn shorten(names: &[String]) -> String {
+    match names {
+        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
+        names => names.join(", "),
+    }
+}

@@ -1,0 +1,161 @@
+//! The converter's stages in order: import, resolve, infer and fold, partition, lower.
+
+use std::path::Path;
+
+use tfjet_core::NetworkSpec;
+
+use crate::ConvertError;
+use crate::graph::{InputRequest, OutputRequest, TypedGraph, build};
+use crate::lower::{WeightsStore, lower_segment};
+use crate::partition::{Partition, PartitionOptions, partition};
+use crate::passes::{fold_scales, type_graph};
+use crate::tensorflow::{Format, SourceGraph, import};
+
+/// What the user asks of a conversion.
+#[derive(Debug, Clone)]
+pub struct ConvertOptions {
+    /// `--input`.
+    pub inputs: Vec<InputRequest>,
+    /// `--output`.
+    pub outputs: Vec<OutputRequest>,
+    /// How to partition.
+    pub partition: PartitionOptions,
+    /// `--target`.
+    pub target: String,
+    /// Accept a graph without any segment.
+    pub allow_residual_only: bool,
+}
+
+impl Default for ConvertOptions {
+    fn default() -> Self {
+        Self {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            partition: PartitionOptions::default(),
+            target: "x86-cpu".into(),
+            allow_residual_only: false,
+        }
+    }
+}
+
+/// A graph in parts, its segments as networks.
+#[derive(Debug)]
+pub struct Lowered {
+    /// Format of the source.
+    pub format: Format,
+    /// The typed graph.
+    pub typed: TypedGraph,
+    /// Its parts.
+    pub partition: Partition,
+    /// One network per segment, in the partition's order.
+    pub networks: Vec<NetworkSpec>,
+    /// Weights of all networks.
+    pub weights: WeightsStore,
+}
+
+impl Lowered {
+    /// Transposes that the lowering put in, all networks together.
+    pub fn transposes(&self) -> usize {
+        self.networks.iter().map(NetworkSpec::transposes).sum()
+    }
+}
+
+/// Reads a model and takes it through all stages.
+pub fn lower_file(path: &Path, options: &ConvertOptions) -> Result<Lowered, ConvertError> {
+    let source = import(path)?;
+    lower_source(source, &path.display().to_string(), options)
+}
+
+/// Takes a source graph through all stages; `file` names it in errors.
+pub fn lower_source(
+    source: SourceGraph,
+    file: &str,
+    options: &ConvertOptions,
+) -> Result<Lowered, ConvertError> {
+    if options.target != "x86-cpu" {
+        return Err(ConvertError::Target(options.target.clone()));
+    }
+    check_exclusions(&source, &options.partition)?;
+    let format = source.format;
+    let graph = build(source, &options.inputs, &options.outputs).map_err(|source| {
+        ConvertError::Build {
+            file: file.into(),
+            source,
+        }
+    })?;
+    let keep = |node: &crate::graph::Node| {
+        options.partition.exclusion(&node.name, &node.op).is_some()
+    };
+    let typed = type_graph(graph, &keep).map_err(|source| ConvertError::Type {
+        file: file.into(),
+        source,
+    })?;
+    let partition = partition(&typed, &options.partition);
+    if partition.segments.is_empty() && !options.allow_residual_only {
+        return Err(ConvertError::NoSegment {
+            reason: top_reason(&partition),
+        });
+    }
+    let mut weights = WeightsStore::default();
+    let mut networks = Vec::with_capacity(partition.segments.len());
+    for segment in &partition.segments {
+        let mut network = lower_segment(
+            &typed,
+            &mut weights,
+            &segment.name,
+            &segment.nodes,
+            &segment.inputs,
+            &segment.outputs,
+        )
+        .map_err(|(id, source)| {
+            let node = typed.graph.node(id);
+            ConvertError::Lower {
+                node: node.name.clone(),
+                op: node.op.clone(),
+                source,
+            }
+        })?;
+        fold_scales(&mut network, &mut weights).map_err(|source| ConvertError::Fold {
+            segment: segment.name.clone(),
+            source,
+        })?;
+        networks.push(network);
+    }
+    Ok(Lowered {
+        format,
+        typed,
+        partition,
+        networks,
+        weights,
+    })
+}
+
+fn check_exclusions(source: &SourceGraph, options: &PartitionOptions) -> Result<(), ConvertError> {
+    let unknown = |flag, what, name: &String| ConvertError::UnknownExclusion {
+        flag,
+        name: name.clone(),
+        what,
+    };
+    for name in &options.exclude_nodes {
+        if !source.nodes.iter().any(|node| node.name == *name) {
+            return Err(unknown("--exclude-node", "node", name));
+        }
+    }
+    for op in &options.deny_ops {
+        if !source.nodes.iter().any(|node| node.op == *op) {
+            return Err(unknown("--deny-op", "op", op));
+        }
+    }
+    Ok(())
+}
+
+fn top_reason(partition: &Partition) -> String {
+    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for residual in &partition.residual {
+        *counts.entry(residual.reason.0.as_str()).or_default() += 1;
+    }
+    match counts.into_iter().max_by_key(|(_, count)| *count) {
+        Some((reason, count)) => format!("{count}x {reason}"),
+        None => "no output depends on the inputs".into(),
+    }
+}

@@ -1,0 +1,112 @@
+use tfjet_core::{Layer, WeightsId};
+
+use super::writer::Writer;
+use crate::OnnxError;
+use crate::proto::AttributeProto;
+
+/// What both directions share.
+struct Window<'a> {
+    kernel: WeightsId,
+    bias: Option<WeightsId>,
+    stride: &'a [usize],
+    dilation: Option<&'a [usize]>,
+    pre_padding: &'a [usize],
+    post_padding: &'a [usize],
+    groups: usize,
+}
+
+pub(super) fn convolution(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
+    let Layer::Convolution {
+        kernel,
+        bias,
+        stride,
+        dilation,
+        pre_padding,
+        post_padding,
+        groups,
+    } = &w.spec.layer
+    else {
+        return Err(w.fail("is no convolution"));
+    };
+    let window = Window {
+        kernel: *kernel,
+        bias: *bias,
+        stride,
+        dilation: Some(dilation),
+        pre_padding,
+        post_padding,
+        groups: *groups,
+    };
+    write(w, "Conv", &window)
+}
+
+pub(super) fn deconvolution(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
+    let Layer::Deconvolution {
+        kernel,
+        bias,
+        stride,
+        pre_padding,
+        post_padding,
+        groups,
+    } = &w.spec.layer
+    else {
+        return Err(w.fail("is no deconvolution"));
+    };
+    let window = Window {
+        kernel: *kernel,
+        bias: *bias,
+        stride,
+        dilation: None,
+        pre_padding,
+        post_padding,
+        groups: *groups,
+    };
+    write(w, "ConvTranspose", &window)
+}
+
+fn write(w: &mut Writer<'_, '_>, op: &'static str, window: &Window<'_>) -> Result<(), OnnxError> {
+    let rank = w.input_dims(0)?.len();
+    let kernel = &w.entry(window.kernel)?.shape;
+    w.expect_len("kernel", kernel, rank)?;
+    let Some(spatial) = kernel.get(2..).filter(|spatial| !spatial.is_empty()) else {
+        return Err(w.fail("the input has no spatial axis"));
+    };
+    w.expect_len("stride", window.stride, spatial.len())?;
+    w.expect_len("pre_padding", window.pre_padding, spatial.len())?;
+    w.expect_len("post_padding", window.post_padding, spatial.len())?;
+    if window.groups == 0 || kernel.iter().chain(window.stride).any(|&size| size == 0) {
+        return Err(w.fail("groups, kernel sizes and strides are at least 1"));
+    }
+    let mut attributes = vec![
+        AttributeProto::ints("kernel_shape", w.ints(spatial)?),
+        AttributeProto::ints("strides", w.ints(window.stride)?),
+        AttributeProto::ints("pads", pads(w, window.pre_padding, window.post_padding)?),
+        AttributeProto::int("group", w.int(window.groups)?),
+    ];
+    if let Some(dilation) = window.dilation {
+        w.expect_len("dilation", dilation, spatial.len())?;
+        attributes.push(AttributeProto::ints("dilations", w.ints(dilation)?));
+    }
+    let input = w.input(0)?;
+    let mut inputs = vec![
+        input.clone(),
+        w.weights(window.kernel, kernel, input.dtype)?,
+    ];
+    if let Some(bias) = window.bias {
+        let shape = &w.entry(bias)?.shape;
+        w.expect_len("bias shape", shape, 1)?;
+        inputs.push(w.weights(bias, shape, input.dtype)?);
+    }
+    let inputs: Vec<_> = inputs.iter().collect();
+    let output = w.node(op, &inputs, attributes, input.dtype);
+    w.finish(0, output)
+}
+
+/// ONNX's `pads`: all before, then all after.
+pub(super) fn pads(
+    w: &Writer<'_, '_>,
+    before: &[usize],
+    after: &[usize],
+) -> Result<Vec<i64>, OnnxError> {
+    before.iter().chain(after).map(|&pad| w.int(pad)).collect()
+}

@@ -1,0 +1,99 @@
+use tfjet_core::{DType, Dim, InterpolationMode, ResizeCoordinateTransformation, ResizeRounding};
+
+use super::elementwise::axis as axis_attribute;
+use super::writer::{Value, Writer};
+use crate::OnnxError;
+use crate::proto::AttributeProto;
+use crate::types::Kernel;
+
+pub(super) fn resize(
+    w: &mut Writer<'_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+    size: &[Option<usize>],
+) -> Result<(), OnnxError> {
+    let dims = w.input_dims(0)?;
+    w.expect_len("size", size, dims.len())?;
+    let coordinates = match coordinates {
+        ResizeCoordinateTransformation::AlignCorners => "align_corners",
+        ResizeCoordinateTransformation::Asymmetric => "asymmetric",
+        ResizeCoordinateTransformation::HalfPixel => "half_pixel",
+    };
+    let rounding = match rounding {
+        ResizeRounding::HalfUp => "round_prefer_ceil",
+        ResizeRounding::HalfDown => "round_prefer_floor",
+        ResizeRounding::Floor => "floor",
+        ResizeRounding::Ceil => "ceil",
+    };
+    let mut attributes = vec![AttributeProto::string(
+        "coordinate_transformation_mode",
+        coordinates,
+    )];
+    match mode {
+        InterpolationMode::Nearest => {
+            attributes.push(AttributeProto::string("mode", "nearest"));
+            attributes.push(AttributeProto::string("nearest_mode", rounding));
+        }
+        InterpolationMode::Linear => attributes.push(AttributeProto::string("mode", "linear")),
+    }
+    let input = w.input_for(0, Kernel::RESIZE)?;
+    let absent = Value::absent();
+    let output = if let Some(scales) = whole_scales(dims, size) {
+        let scales = w.floats(&scales)?;
+        w.node(
+            "Resize",
+            &[&input, &absent, &scales],
+            attributes,
+            input.dtype,
+        )
+    } else {
+        let sizes = sizes(w, dims, size)?;
+        let inputs = [&input, &absent, &absent, &sizes];
+        w.node("Resize", &inputs, attributes, input.dtype)
+    };
+    w.finish(0, output)
+}
+
+/// Scales where all are whole numbers: ONNX Runtime resizes its blocked layout by those only, and
+/// a whole number loses nothing as a float.
+fn whole_scales(dims: &[Dim], size: &[Option<usize>]) -> Option<Vec<f32>> {
+    let scale = |(dim, size): (&Dim, &Option<usize>)| {
+        let Some(size) = size else { return Some(1.0) };
+        let dim = dim.fixed().filter(|&dim| dim > 0)?;
+        let scale = u16::try_from(size / dim).ok()?;
+        (scale > 0 && size % dim == 0).then(|| f32::from(scale))
+    };
+    dims.iter().zip(size).map(scale).collect()
+}
+
+/// The output shape, its unknown sizes taken from the input as it is.
+fn sizes(w: &mut Writer<'_, '_>, dims: &[Dim], size: &[Option<usize>]) -> Result<Value, OnnxError> {
+    let mut pieces = Vec::new();
+    let mut known = Vec::new();
+    for (axis, (dim, size)) in dims.iter().zip(size).enumerate() {
+        if let Some(size) = size.or(dim.fixed()) {
+            known.push(w.int(size)?);
+            continue;
+        }
+        if !known.is_empty() {
+            pieces.push(w.int64s(&known)?);
+            known.clear();
+        }
+        let axis = w.int(axis)?;
+        let attributes = vec![
+            AttributeProto::int("start", axis),
+            AttributeProto::int("end", axis + 1),
+        ];
+        let input = w.input(0)?;
+        pieces.push(w.node("Shape", &[&input], attributes, DType::I64));
+    }
+    if !known.is_empty() {
+        pieces.push(w.int64s(&known)?);
+    }
+    if let [only] = &pieces[..] {
+        return Ok(only.clone());
+    }
+    let pieces: Vec<_> = pieces.iter().collect();
+    Ok(w.node("Concat", &pieces, axis_attribute(0), DType::I64))
+}

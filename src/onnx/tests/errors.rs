@@ -1,0 +1,321 @@
+//! Networks that contradict themselves get an error that names the layer.
+
+#![allow(clippy::unwrap_used, reason = "a test panics")]
+
+use tfjet_core::{
+    ActivationType, DType, Dim, GatherMode, Layer, LayerSpec, NetworkSpec, NetworkTensor,
+    ReduceOperation, ReshapeDim, SampleMode, Shape, TensorId, TopKOperation, UnaryOperation,
+    WeightsEntry, WeightsId, WeightsTable,
+};
+use tfjet_onnx::{OnnxOptions, to_onnx};
+
+fn relu() -> Layer {
+    Layer::Activation {
+        kind: ActivationType::Relu,
+        alpha: 0.0,
+        beta: 0.0,
+    }
+}
+
+fn spec(layer: Layer, dims: &[usize]) -> NetworkSpec {
+    let tensor = |name: &str| NetworkTensor {
+        name: name.into(),
+        dtype: DType::F32,
+        shape: Shape::fixed(dims),
+    };
+    NetworkSpec {
+        name: "net".into(),
+        tensors: vec![tensor("x"), tensor("y"), tensor("z")],
+        inputs: vec![TensorId(0)],
+        outputs: vec![TensorId(1)],
+        layers: vec![LayerSpec {
+            name: "node".into(),
+            layer,
+            inputs: vec![TensorId(0)],
+            outputs: vec![TensorId(1)],
+        }],
+    }
+}
+
+fn table() -> WeightsTable {
+    let entry = |shape: &[usize], offset, len_bytes| WeightsEntry {
+        dtype: DType::F32,
+        shape: shape.to_vec(),
+        offset,
+        len_bytes,
+    };
+    WeightsTable {
+        entries: vec![
+            entry(&[4, 3, 1, 1], 0, 48),
+            entry(&[3], 0, 13),
+            entry(&[usize::MAX, 2], 0, 8),
+            entry(&[2], u64::MAX, 8),
+            entry(&[3, 1], 0, 12),
+        ],
+    }
+}
+
+fn error(spec: &NetworkSpec) -> String {
+    to_onnx(spec, &table(), &OnnxOptions::default())
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn rejects_wires_that_do_not_exist_or_come_too_early() {
+    type Damage = fn(&mut NetworkSpec);
+    let table: [(Damage, &str); 12] = [
+        (
+            |s| s.inputs[0] = TensorId(9),
+            "network net: tensor id 9 does not exist",
+        ),
+        (
+            |s| s.outputs[0] = TensorId(u32::MAX),
+            "network net: tensor id 4294967295 does not exist",
+        ),
+        (
+            |s| s.layers[0].inputs[0] = TensorId(3),
+            "layer node: tensor id 3 does not exist",
+        ),
+        (
+            |s| s.layers[0].outputs[0] = TensorId(3),
+            "layer node: tensor id 3 does not exist",
+        ),
+        (
+            |s| s.layers[0].inputs[0] = TensorId(2),
+            "layer node: input `z` is used before it is made",
+        ),
+        (
+            |s| s.layers[0].inputs[0] = TensorId(1),
+            "layer node: input `y` is used before it is made",
+        ),
+        (
+            |s| s.layers[0].outputs[0] = TensorId(0),
+            "layer node: output `x` is made twice",
+        ),
+        (
+            |s| s.outputs[0] = TensorId(2),
+            "network net: output `z` is made by no layer",
+        ),
+        (
+            |s| s.outputs[0] = TensorId(0),
+            "network net: output `x` is a network input as well",
+        ),
+        (
+            |s| s.outputs.push(TensorId(1)),
+            "network net: output `y` is listed twice",
+        ),
+        (
+            |s| s.tensors[1].name = "x".into(),
+            "network net: tensor name `x` is empty or not unique",
+        ),
+        (
+            |s| s.layers[0].inputs.push(TensorId(0)),
+            "layer node: Activation has 2 inputs and 1 outputs, which do not fit",
+        ),
+    ];
+    for (damage, expected) in table {
+        let mut spec = spec(relu(), &[2, 3]);
+        damage(&mut spec);
+        assert_eq!(error(&spec), expected);
+    }
+}
+
+#[test]
+fn rejects_weights_that_contradict_themselves() {
+    for (id, expected) in [
+        (9, "layer node: weights id 9 does not exist"),
+        (
+            1,
+            "layer node: weights 1 of shape [3] (float32) cannot lie in 13 bytes at offset 0",
+        ),
+        (2, "cannot lie in 8 bytes at offset 0"),
+        (3, "cannot lie in 8 bytes at offset 18446744073709551615"),
+        (
+            4,
+            "layer node: weights of shape [3, 1], not one per channel",
+        ),
+    ] {
+        let scale = Layer::Scale {
+            scale: Some(WeightsId(id)),
+            shift: None,
+        };
+        let error = error(&spec(scale, &[1, 3, 2, 2]));
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn rejects_parameters_that_do_not_fit_the_tensors() {
+    let slice = |start: &[i64], size: &[Option<usize>], stride: &[i64], mode| Layer::Slice {
+        start: start.to_vec(),
+        size: size.to_vec(),
+        stride: stride.to_vec(),
+        mode,
+    };
+    let shuffle = |first: &[usize], reshape: &[ReshapeDim]| Layer::Shuffle {
+        first_transpose: first.to_vec(),
+        reshape: Some(reshape.to_vec()),
+        second_transpose: Vec::new(),
+    };
+    let convolution = |stride: &[usize], groups| Layer::Convolution {
+        kernel: WeightsId(0),
+        bias: None,
+        stride: stride.to_vec(),
+        dilation: vec![1, 1],
+        pre_padding: vec![0, 0],
+        post_padding: vec![0, 0],
+        groups,
+    };
+    let strict = SampleMode::Strict;
+    let (copy, infer) = (ReshapeDim::Copy, ReshapeDim::Infer);
+    let table = [
+        (
+            Layer::Softmax { axis: 4 },
+            "axis 4 does not exist in a tensor of rank 4",
+        ),
+        (Layer::Concatenation { axis: 7 }, "axis 7 does not exist"),
+        (
+            Layer::Reduce {
+                operation: ReduceOperation::Max,
+                axes: vec![1, 1],
+                keep_dims: true,
+            },
+            "axis 1 is listed twice",
+        ),
+        (
+            Layer::Unary {
+                operation: UnaryOperation::Not,
+            },
+            "Not of float32",
+        ),
+        (convolution(&[1], 1), "stride has 1 values for 2 axes"),
+        (convolution(&[1, 0], 1), "at least 1"),
+        (convolution(&[1, 1], 0), "at least 1"),
+        (
+            shuffle(&[0, 1, 2, 2], &[infer]),
+            "[0, 1, 2, 2] is no order of 4 axes",
+        ),
+        (
+            shuffle(&[0, 1], &[infer]),
+            "transpose has 2 values for 4 axes",
+        ),
+        (shuffle(&[], &[infer, infer]), "infers more than one"),
+        (
+            shuffle(&[], &[copy, copy, copy, copy, copy]),
+            "copies axis 4, which is none",
+        ),
+        (
+            slice(&[0; 4], &[None; 4], &[0; 4], strict),
+            "is whole, yet starts at 0 by 0",
+        ),
+        (
+            slice(&[0; 4], &[Some(1); 4], &[0; 4], strict),
+            "stride of axis 0 is 0",
+        ),
+        (
+            slice(&[-1; 4], &[Some(1); 4], &[1; 4], strict),
+            "reads -1..=-1, which lies outside",
+        ),
+        (
+            slice(&[0; 4], &[Some(4); 4], &[1; 4], strict),
+            "reads 0..=3, which lies outside",
+        ),
+        (
+            slice(
+                &[i64::MIN; 4],
+                &[Some(9); 4],
+                &[i64::MIN; 4],
+                SampleMode::Reflect,
+            ),
+            "reaches past any tensor",
+        ),
+        (
+            slice(
+                &[0; 4],
+                &[Some(usize::MAX); 4],
+                &[1; 4],
+                SampleMode::Symmetric,
+            ),
+            "does not fit 64 bits",
+        ),
+        (
+            slice(&[0; 4], &[Some(1 << 40); 4], &[1; 4], SampleMode::Symmetric),
+            "cannot be mirrored",
+        ),
+        (
+            slice(&[0], &[None], &[1], strict),
+            "start has 1 values for 4 axes",
+        ),
+    ];
+    for (layer, expected) in table {
+        let kind = layer.kind();
+        let error = error(&spec(layer, &[2, 3, 2, 2]));
+        assert!(
+            error.starts_with("layer node: ") && error.contains(expected),
+            "{kind}: {error}"
+        );
+    }
+}
+
+#[test]
+fn rejects_wires_of_the_wrong_kind() {
+    let mut top_k = spec(
+        Layer::TopK {
+            operation: TopKOperation::Max,
+            k: 4,
+            axis: 1,
+        },
+        &[2, 3],
+    );
+    top_k.layers[0].outputs.push(TensorId(2));
+    assert_eq!(error(&top_k), "layer node: k is 4, axis 1 has 3");
+    let mode = GatherMode::Default {
+        axis: 0,
+        batch_dims: 0,
+    };
+    let mut gather = spec(Layer::Gather { mode }, &[2, 3]);
+    gather.layers[0].inputs.push(TensorId(0));
+    assert_eq!(error(&gather), "layer node: indices are float32");
+    let mirrored = Layer::Slice {
+        start: vec![-1],
+        size: vec![Some(4)],
+        stride: vec![1],
+        mode: SampleMode::Reflect,
+    };
+    let mut mirrored = spec(mirrored, &[2]);
+    mirrored.tensors[0].shape = Shape(vec![Dim::Symbolic("n".into())]);
+    assert_eq!(
+        error(&mirrored),
+        "layer node: axis 0 is mirrored, yet its size is not fixed"
+    );
+}
+
+#[test]
+fn writes_the_same_bytes_for_the_same_network() {
+    let scale = Layer::Scale {
+        scale: None,
+        shift: None,
+    };
+    let write = || {
+        to_onnx(
+            &spec(scale.clone(), &[1, 3]),
+            &table(),
+            &OnnxOptions::default(),
+        )
+    };
+    assert_eq!(write(), write());
+    let location = OnnxOptions {
+        weights_location: "elsewhere".into(),
+    };
+    let convolution = Layer::Deconvolution {
+        kernel: WeightsId(0),
+        bias: None,
+        stride: vec![1, 1],
+        pre_padding: vec![0, 0],
+        post_padding: vec![0, 0],
+        groups: 1,
+    };
+    let bytes = to_onnx(&spec(convolution, &[1, 4, 2, 2]), &table(), &location).unwrap();
+    assert!(bytes.windows(9).any(|window| window == b"elsewhere"));
+}

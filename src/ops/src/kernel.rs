@@ -1,0 +1,21 @@
+use std::fmt;
+
+use tfjet_core::{Tensor, TensorView};
+
+use crate::OpError;
+
+/// One op with its attributes bound, ready to run on tensors in memory.
+pub trait Kernel: Send + Sync + fmt::Debug {
+    /// Computes the outputs from the inputs, both in the op's own order. Each output takes the
+    /// type and shape of its result, in its present allocation where that is large enough.
+    ///
+    /// # Errors
+    /// An [`OpError`] where the numbers of tensors, their types, shapes or values are not what
+    /// the op defines. The outputs then hold nothing of meaning.
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError>;
+
+    /// Number of outputs that [`Kernel::run`] expects.
+    fn output_count(&self) -> usize {
+        1
+    }
+}
