@@ -52,8 +52,16 @@ pub enum DecoderOptions {
         /// How many.
         top_k: usize,
     },
-    /// The Object Detection API's four outputs.
+    /// The Object Detection API's four outputs, by name.
     DetectSsd {
+        /// Boxes.
+        boxes: String,
+        /// Scores.
+        scores: String,
+        /// Classes.
+        classes: String,
+        /// Number of detections, where the model gives it.
+        count: Option<String>,
         /// Subtracted from a class to index the labels.
         class_offset: i32,
         /// Lowest score shown.
@@ -158,7 +166,6 @@ impl Task {
                 outputs.len()
             )),
         };
-        let named = |name: &str| outputs.iter().position(|output| output.name == name);
         Ok(match &self.decoder {
             DecoderOptions::Raw => Decoder::Raw,
             DecoderOptions::Classify { output, top_k } => Decoder::Classify {
@@ -166,19 +173,19 @@ impl Task {
                 top_k: *top_k,
             },
             DecoderOptions::DetectSsd {
+                boxes,
+                scores,
+                classes,
+                count,
                 class_offset,
                 threshold,
             } => {
-                let require = |name: &str| {
-                    named(name).ok_or_else(|| {
-                        ConvertError::Task(format!("decoder detect-ssd needs an output `{name}`"))
-                    })
-                };
+                let require = |name: &String| find(&Some(name.clone()));
                 Decoder::DetectSsd {
-                    boxes: require("detection_boxes")?,
-                    scores: require("detection_scores")?,
-                    classes: require("detection_classes")?,
-                    count: named("num_detections"),
+                    boxes: require(boxes)?,
+                    scores: require(scores)?,
+                    classes: require(classes)?,
+                    count: count.as_ref().map(require).transpose()?,
                     class_offset: *class_offset,
                     threshold: *threshold,
                 }

@@ -17,26 +17,14 @@ pub type Weights = Arc<dyn AsRef<[u8]> + Send + Sync>;
 type Dims = SmallVec<[i64; 8]>;
 
 /// How an engine runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Threads that share the work of one layer, the calling one included; 0 takes one for each
     /// processor that the process may use.
     pub threads: usize,
-    /// Threads wait for the next layer by spinning. Faster where the processors have nothing else
-    /// to do; costs other work its time where they have.
+    /// Threads wait for the next layer by spinning: a little faster where the processors have
+    /// nothing else to do, much slower where they have.
     pub spin: bool,
-    /// Keep freed buffers for the next layer rather than give them back.
-    pub arena: bool,
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        Self {
-            threads: 0,
-            spin: true,
-            arena: true,
-        }
-    }
 }
 
 /// An input or output of a model.
@@ -241,9 +229,7 @@ fn builder(library: &Library, options: &EngineOptions) -> Result<SessionBuilder,
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let provider = ort::ep::CPU::default()
-        .with_arena_allocator(options.arena)
-        .build();
+    let provider = ort::ep::CPU::default().with_arena_allocator(true).build();
     let builder = Session::builder(library.environment())
         .map_err(CpuError::runtime("make session options"))?
         .with_execution_providers([provider])

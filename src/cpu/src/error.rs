@@ -109,6 +109,17 @@ pub enum CpuError {
 }
 
 impl CpuError {
+    /// Is the library missing or unusable, rather than the model bad?
+    pub fn is_missing(&self) -> bool {
+        matches!(
+            self,
+            Self::LibraryNotFound { .. }
+                | Self::LibraryUnloadable { .. }
+                | Self::LibraryForeign { .. }
+                | Self::LibraryVersion { .. }
+        )
+    }
+
     pub(crate) fn runtime<R>(doing: &'static str) -> impl FnOnce(ort::Error<R>) -> Self {
         move |error| Self::Runtime {
             doing,

@@ -225,3 +225,17 @@ fn names_the_one_library_of_the_process() {
     let error = Library::load(Some(other.path()), &[]).unwrap_err();
     assert!(matches!(error, CpuError::LibraryLoaded { .. }), "{error}");
 }
+
+#[test]
+fn moves_to_another_thread() {
+    let Some(library) = library() else { return };
+    let onnx = model(Dim::Fixed(1));
+    let mut engine = Engine::new(&library, &onnx, Arc::new(blob()), &options()).unwrap();
+    let thread = std::thread::spawn(move || {
+        let mut outputs = [Tensor::default()];
+        engine.run(&[input(1).view()], &mut outputs).unwrap();
+        outputs
+    });
+    let outputs = thread.join().unwrap();
+    assert_eq!(outputs[0].as_slice::<f32>().unwrap(), expected(1));
+}

@@ -4,6 +4,7 @@ use prost::Message;
 use tfjet_core::{DType, Dim, NetworkSpec, NetworkTensor, TensorId, WeightsId, WeightsTable};
 
 use crate::layer;
+use crate::padding;
 use crate::proto::{
     DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
@@ -67,7 +68,20 @@ pub(crate) struct Graph<'a> {
     /// Initializers that several layers share.
     pub(crate) external: HashMap<(WeightsId, Vec<i64>), String>,
     pub(crate) inline: HashMap<(i32, Vec<i64>, Vec<u8>), String>,
+    /// Channels that a tensor is to have instead of its own.
+    pub(crate) planned: HashMap<TensorId, usize>,
+    /// Tensors that exist with more channels, under another name.
+    pub(crate) padded: HashMap<TensorId, Padded>,
     names: HashSet<String>,
+}
+
+/// The form of a tensor that has more channels.
+#[derive(Debug, Clone)]
+pub(crate) struct Padded {
+    pub(crate) name: String,
+    pub(crate) channels: usize,
+    /// Does the tensor exist with its own channels too?
+    pub(crate) cut: bool,
 }
 
 impl<'a> Graph<'a> {
@@ -93,6 +107,8 @@ impl<'a> Graph<'a> {
             initializers: Vec::new(),
             external: HashMap::new(),
             inline: HashMap::new(),
+            planned: padding::plan(spec, weights),
+            padded: HashMap::new(),
             names,
         })
     }

@@ -41,6 +41,7 @@
 mod error;
 mod graph;
 mod layer;
+mod padding;
 mod proto;
 mod types;
 

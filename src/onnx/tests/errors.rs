@@ -51,6 +51,8 @@ fn table() -> WeightsTable {
             entry(&[usize::MAX, 2], 0, 8),
             entry(&[2], u64::MAX, 8),
             entry(&[3, 1], 0, 12),
+            entry(&[9, 1, 3, 3], 0, 324),
+            entry(&[18, 9, 1, 1], 0, 648),
         ],
     }
 }
@@ -318,4 +320,125 @@ fn writes_the_same_bytes_for_the_same_network() {
     };
     let bytes = to_onnx(&spec(convolution, &[1, 4, 2, 2]), &table(), &location).unwrap();
     assert!(bytes.windows(9).any(|window| window == b"elsewhere"));
+}
+
+/// A layer with parameters that a careless or hostile writer could have put there.
+fn random_layer(mut next: impl FnMut(usize) -> usize) -> Layer {
+    let sizes = [0, 1, 2, 3, 5, 1 << 20, 1 << 47, usize::MAX / 2, usize::MAX];
+    let steps = [0, 1, -1, 2, -3, i64::MAX, i64::MIN, 1 << 47, -(1 << 47)];
+    let mut list = |len: usize| {
+        (0..len)
+            .map(|_| sizes[next(sizes.len())])
+            .collect::<Vec<_>>()
+    };
+    let (a, b, c, d) = (list(2), list(2), list(2), list(2));
+    let axes: Vec<usize> = (0..next(5)).map(|_| next(5)).collect();
+    let pair = (next(5), next(4));
+    let len = next(6);
+    let mut reshape = || match next(5) {
+        0 => ReshapeDim::Copy,
+        1 => ReshapeDim::Infer,
+        _ => ReshapeDim::Fixed(sizes[next(sizes.len())]),
+    };
+    let reshape: Vec<_> = (0..len).map(|_| reshape()).collect();
+    let mut step = || (0..4).map(|_| steps[next(steps.len())]).collect::<Vec<_>>();
+    let (start, stride) = (step(), step());
+    let size = (0..4)
+        .map(|_| (next(3) > 0).then(|| sizes[next(sizes.len())]))
+        .collect();
+    let modes = [
+        SampleMode::Strict,
+        SampleMode::Fill(1e9),
+        SampleMode::Reflect,
+        SampleMode::Symmetric,
+    ];
+    let kernel = WeightsId(next(7) as u32);
+    match next(9) {
+        0 => Layer::Convolution {
+            kernel,
+            bias: (next(2) > 0).then_some(WeightsId(next(7) as u32)),
+            stride: a,
+            dilation: b,
+            pre_padding: c,
+            post_padding: d,
+            groups: pair.0,
+        },
+        1 => Layer::Pooling {
+            kind: tfjet_core::PoolingType::Average,
+            window: a,
+            stride: b,
+            pre_padding: c,
+            post_padding: d,
+            average_count_excludes_padding: false,
+        },
+        2 => Layer::Reduce {
+            operation: ReduceOperation::Avg,
+            axes,
+            keep_dims: false,
+        },
+        3 => Layer::Shuffle {
+            first_transpose: axes,
+            reshape: Some(reshape),
+            second_transpose: Vec::new(),
+        },
+        4 | 5 => Layer::Slice {
+            start,
+            size,
+            stride,
+            mode: modes[next(4)],
+        },
+        6 => Layer::Resize {
+            mode: tfjet_core::InterpolationMode::Nearest,
+            coordinates: tfjet_core::ResizeCoordinateTransformation::HalfPixel,
+            rounding: tfjet_core::ResizeRounding::Ceil,
+            size,
+        },
+        7 => Layer::Gather {
+            mode: GatherMode::Default {
+                axis: pair.0,
+                batch_dims: pair.1,
+            },
+        },
+        _ => Layer::Concatenation { axis: pair.1 },
+    }
+}
+
+#[test]
+fn survives_any_parameters() {
+    let mut state = 1u64;
+    let mut next = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    let dims = [0, 1, 2, 3, 9, 18, 1 << 47, usize::MAX / 2, usize::MAX];
+    let mut written = 0;
+    for _ in 0..20_000 {
+        let shapes: Vec<Shape> = (0..3)
+            .map(|_| {
+                let mut dim = || match next(10) {
+                    0 => Dim::Symbolic("n".into()),
+                    _ => Dim::Fixed(dims[next(dims.len())]),
+                };
+                Shape(vec![dim(), dim(), dim(), dim()])
+            })
+            .collect();
+        let mut spec = spec(random_layer(&mut next), &[1]);
+        for (tensor, shape) in spec.tensors.iter_mut().zip(shapes) {
+            tensor.shape = shape;
+        }
+        if spec.layers[0].layer.kind() == "Gather" {
+            spec.layers[0].inputs.push(TensorId(0));
+            spec.tensors[0].dtype = DType::I32;
+        }
+        let mut second = spec.layers[0].clone();
+        second.name = "second".into();
+        second.inputs[0] = TensorId(1);
+        second.outputs[0] = TensorId(2);
+        second.layer = random_layer(&mut next);
+        spec.layers.push(second);
+        written += usize::from(to_onnx(&spec, &table(), &OnnxOptions::default()).is_ok());
+    }
+    assert!(written > 100, "only {written} could be written");
 }

@@ -37,13 +37,13 @@ impl Activation {
                     map.call(move |x: W| if x > W::ZERO { x } else { x * alpha });
                 }
             }
-            Self::Elu => map.call(|x: W| if x < W::ZERO { x.exp_m1() } else { x }),
+            Self::Elu => map.call(|x: W| if x < W::ZERO { x.exp() - W::ONE } else { x }),
             Self::Selu => {
                 let scale = W::from_f64(SELU_SCALE);
                 let scale_alpha = W::from_f64(SELU_SCALE_ALPHA);
                 map.call(move |x: W| {
                     if x < W::ZERO {
-                        scale_alpha * x.exp_m1()
+                        scale_alpha * (x.exp() - W::ONE)
                     } else {
                         scale * x
                     }

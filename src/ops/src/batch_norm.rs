@@ -119,6 +119,9 @@ impl FusedBatchNorm {
                 param.as_slice::<T>()?[channel].wide()
             })
         };
+        if x.elements() == 0 {
+            return Ok(());
+        }
         let (x, y) = (x.as_slice::<T>()?, y.as_mut_slice::<T>()?);
         let [scale, offset, mean, variance] = params;
         let [batch, rows, columns, channels] = image.sizes;

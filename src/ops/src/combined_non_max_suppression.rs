@@ -3,11 +3,11 @@ use tfjet_core::{AttrReader, DType, Tensor, TensorView};
 use crate::arguments::{expect_dtype, integer, outputs, reset, scalar, take};
 use crate::error::{shape_error, value_error};
 use crate::non_max_suppression::{check_iou_threshold, iou};
-use crate::{Kernel, OpError};
+use crate::{Kernel, OpError, tie_order};
 
 /// `CombinedNonMaxSuppression`: a suppression for each class of each image, then the best of all
-/// classes. Of equal scores the lower class, then the lower box index comes first; TensorFlow
-/// leaves that order to its standard library.
+/// classes. TensorFlow leaves the order of equal scores to its standard library, whose order this
+/// is.
 #[derive(Debug)]
 struct CombinedNonMaxSuppression {
     pad_per_class: bool,
@@ -41,39 +41,47 @@ struct Detection {
     class: usize,
 }
 
+/// Holds a place that a class does not fill.
+const NOTHING: Detection = Detection {
+    corners: [0.0; 4],
+    score: f32::NEG_INFINITY,
+    class: usize::MAX,
+};
+
 impl Limits {
-    /// Appends what the suppression leaves of `class`, best first.
+    /// Fills `found` with what the suppression leaves of `class`, best first. Returns how many.
     fn class(
         &self,
         class: usize,
         boxes: &[[f32; 4]],
         scores: &[f32],
-        order: &mut Vec<usize>,
-        found: &mut Vec<Detection>,
-    ) {
-        let score = |index: usize| scores[index * self.classes + class];
-        let corners = |index: usize| boxes[index * self.box_sets + class.min(self.box_sets - 1)];
-        order.clear();
-        order.extend((0..self.boxes).filter(|&index| score(index) > self.score));
-        order.sort_by(|&i, &j| score(j).total_cmp(&score(i)));
-        let first = found.len();
-        for &index in &*order {
-            if found.len() - first >= self.per_class {
-                break;
-            }
-            let candidate = corners(index);
-            let clear = found[first..]
-                .iter()
-                .rev()
-                .all(|other| iou(candidate, other.corners) <= self.iou);
-            if clear {
-                found.push(Detection {
-                    corners: candidate,
-                    score: score(index),
-                    class,
-                });
+        candidates: &mut Vec<(f32, usize)>,
+        found: &mut [Detection],
+    ) -> usize {
+        let worse = |a: (f32, usize), b: (f32, usize)| a.0 < b.0;
+        candidates.clear();
+        for index in 0..self.boxes {
+            let score = scores[index * self.classes + class];
+            if score > self.score {
+                tie_order::push(candidates, (score, index), worse);
             }
         }
+        let mut count = 0;
+        while count < found.len()
+            && let Some((score, index)) = tie_order::pop(candidates, worse)
+        {
+            let corners = boxes[index * self.box_sets + class.min(self.box_sets - 1)];
+            let overlaps = |other: &Detection| iou(corners, other.corners) > self.iou;
+            if !found[..count].iter().rev().any(overlaps) {
+                found[count] = Detection {
+                    corners,
+                    score,
+                    class,
+                };
+                count += 1;
+            }
+        }
+        count
     }
 }
 
@@ -125,7 +133,7 @@ impl Kernel for CombinedNonMaxSuppression {
         reset(nmsed_scores, DType::F32, &[batch, total])?;
         reset(nmsed_classes, DType::F32, &[batch, total])?;
         reset(valid, DType::I32, &[batch])?;
-        let (mut order, mut found) = (Vec::new(), Vec::new());
+        let (mut candidates, mut found) = (Vec::new(), Vec::new());
         let (boxes, scores) = (boxes.as_slice::<f32>()?, scores.as_slice::<f32>()?);
         let boxes = boxes.as_chunks::<4>().0;
         let nmsed_boxes = nmsed_boxes.as_mut_slice::<f32>()?.as_chunks_mut::<4>().0;
@@ -135,14 +143,17 @@ impl Kernel for CombinedNonMaxSuppression {
         nmsed_scores.fill(0.0);
         nmsed_classes.fill(0.0);
         for (image, valid) in valid.as_mut_slice::<i32>()?.iter_mut().enumerate() {
-            found.clear();
             let boxes = &boxes[image * count * box_sets..][..count * box_sets];
             let scores = &scores[image * count * classes..][..count * classes];
+            found.clear();
+            found.resize(limits.per_class * classes, NOTHING);
+            let mut detections = 0;
             for class in 0..classes {
-                limits.class(class, boxes, scores, &mut order, &mut found);
+                let own = &mut found[class * limits.per_class..][..limits.per_class];
+                detections += limits.class(class, boxes, scores, &mut candidates, own);
             }
-            found.sort_by(|a: &Detection, b| b.score.total_cmp(&a.score));
-            found.truncate(total);
+            tie_order::sort(&mut found, |a, b| b.score < a.score);
+            found.truncate(detections.min(total));
             for (slot, detection) in (image * total..).zip(&found) {
                 nmsed_boxes[slot] = if self.clip_boxes {
                     detection.corners.map(|corner| corner.clamp(0.0, 1.0))

@@ -77,8 +77,9 @@ impl Kernel for Conv2d {
             filter_in == channels
         } else {
             filter_in > 0
+                && channels >= filter_in
                 && channels.is_multiple_of(filter_in)
-                && filter_out.is_multiple_of((channels / filter_in).max(1))
+                && filter_out.is_multiple_of(channels / filter_in)
         };
         if !fits {
             return Err(shape_error!(
@@ -91,7 +92,7 @@ impl Kernel for Conv2d {
         let (group, out) = if self.depthwise {
             ([1, filter_out], channels.saturating_mul(filter_out))
         } else {
-            let groups = (channels / filter_in).max(1);
+            let groups = channels / filter_in;
             ([filter_in, filter_out / groups], filter_out)
         };
         let shape = image_shape([batch, rows.count, columns.count, out], format);

@@ -6,7 +6,8 @@
 //!
 //! Does not: know graphs, bundles or devices, start threads, or guess: an unknown op or attribute,
 //! a type or shape that the op does not define, and an output above [`MAX_OUTPUT_BYTES`] are
-//! errors.
+//! errors. Denormal numbers stay as they are, where TensorFlow flushes them to zero; half-precision
+//! floats are computed in 32 bits and rounded once, where TensorFlow rounds after every step.
 //!
 //! ```
 //! use tfjet_core::{AttrValue, Attrs, Tensor};
@@ -52,6 +53,7 @@ mod slice;
 mod softmax;
 mod space_to_batch;
 mod strided;
+mod tie_order;
 mod tile;
 mod top_k;
 mod transpose;

@@ -28,7 +28,15 @@ impl Paddings {
             let low = size("a padding", values.get(2 * dim))?;
             let high = size("a padding", values.get(2 * dim + 1))?;
             before.push(low)?;
-            padded.push(extent.saturating_add(low).saturating_add(high))?;
+            let sum = extent
+                .checked_add(low)
+                .and_then(|sum| sum.checked_add(high));
+            let Some(sum) = sum else {
+                return Err(value_error!(
+                    "paddings {low} and {high} of a dimension of {extent}"
+                ));
+            };
+            padded.push(sum)?;
         }
         Ok(Self { before, padded })
     }

@@ -67,6 +67,9 @@ pub(crate) fn row_major(shape: &[usize]) -> Result<[isize; MAX_DIMS], OpError> {
     let mut strides = [0; MAX_DIMS];
     let mut stride = 1isize;
     for (i, &size) in shape.iter().enumerate().rev() {
+        if size > isize::MAX as usize {
+            return Err(shape_error!("dimension {i} of {shape:?} is too large"));
+        }
         strides[i] = stride;
         stride = stride.wrapping_mul(size as isize);
     }

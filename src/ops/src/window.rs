@@ -58,13 +58,14 @@ impl Sliding {
     /// The windows of `kernel` taps along rows (0) or columns (1) of `input` elements.
     pub(crate) fn along(&self, dim: usize, input: usize, kernel: usize) -> Result<Window, OpError> {
         let (stride, dilation) = (self.strides[dim], self.dilations[dim]);
-        let too_large =
-            || shape_error!("a window of {kernel} taps, dilated {dilation}, is too large");
+        let most = isize::MAX as usize / 4;
         let reach = kernel
             .checked_sub(1)
             .and_then(|taps| taps.checked_mul(dilation)?.checked_add(1))
-            .filter(|&reach| reach <= isize::MAX as usize / 4)
-            .ok_or_else(too_large)?;
+            .filter(|&reach| reach <= most && input <= most)
+            .ok_or_else(|| {
+                shape_error!("no window has {kernel} taps, dilated {dilation}, over {input}")
+            })?;
         let (count, before) = match self.padding {
             Padding::Same => {
                 let count = input.div_ceil(stride);
@@ -164,17 +165,21 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The element that a tap of window `at` meets; `None` in the padding.
-    pub(crate) fn input(&self, at: usize, tap: usize) -> Option<usize> {
-        (at * self.stride + tap * self.dilation)
-            .checked_sub(self.before)
-            .filter(|&position| position < self.input)
-    }
-
-    /// All taps of window `at` that meet an element, with that element.
-    pub(crate) fn taps(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let window = *self;
-        (0..self.kernel).filter_map(move |tap| Some((tap, window.input(at, tap)?)))
+    /// The taps of window `at` that meet an element, with that element.
+    pub(crate) fn taps(&self, at: usize) -> impl ExactSizeIterator<Item = (usize, usize)> + use<> {
+        let Self {
+            input,
+            dilation,
+            before,
+            ..
+        } = *self;
+        let start = at * self.stride;
+        let first = before.saturating_sub(start).div_ceil(dilation);
+        let end = (input + before)
+            .saturating_sub(start)
+            .div_ceil(dilation)
+            .min(self.kernel);
+        (first..end.max(first)).map(move |tap| (tap, start + tap * dilation - before))
     }
 
     /// The window whose tap `tap` meets element `position`.

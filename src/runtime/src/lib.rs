@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Runs a bundle: loads it into a [`Session`], which runs its steps on tensors.
+//!
+//! In: a [`Bundle`](tfjet_bundle::Bundle), a [`Backend`] that makes engines of its segments
+//! ([`CpuBackend`] over ONNX Runtime), and for each run borrowed tensors. Out: [`Outputs`], views
+//! of buffers that the session keeps from run to run. Beside that: tensors in NumPy's files
+//! ([`read_npz`], [`write_npz`]) and a ring of latencies ([`Latency`]).
+//!
+//! Does not: convert models, read frames, start threads of its own, or run control flow.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//! use tfjet_bundle::Bundle;
+//! use tfjet_core::{DType, Tensor};
+//! use tfjet_cpu::Library;
+//! use tfjet_runtime::{Session, SessionOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bundle = Arc::new(Bundle::open(Path::new("model.jet"))?);
+//! let library = Library::load(None, &[])?;
+//! let mut session = Session::load(bundle, Some(&library), &SessionOptions::default())?;
+//! let image = Tensor::zeros(DType::F32, &[1, 224, 224, 3])?;
+//! let outputs = session.run(&[image.view()])?;
+//! for (spec, output) in outputs.iter() {
+//!     println!("{} {:?}", spec.name, output.shape());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod buffers;
+mod engine;
+mod error;
+mod executor;
+mod inputs;
+mod latency;
+mod npz;
+mod outputs;
+mod session;
+mod slots;
+mod sources;
+
+pub use engine::{Backend, CpuBackend, Engine, EngineError};
+pub use error::SessionError;
+pub use executor::StepTiming;
+pub use latency::{LATENCY_WINDOW, Latency, LatencySummary};
+pub use npz::{ArrayProblem, NpzError, read_npz, write_npz};
+pub use outputs::Outputs;
+pub use session::{Session, SessionOptions};

@@ -26,7 +26,9 @@ pub(crate) fn launch(place: &str, text: &str) -> Result<gst::Pipeline, VideoErro
     let mut context = gst::ParseContext::new();
     let flags = gst::ParseFlags::FATAL_ERRORS;
     let parsed = gst::parse::launch_full(text, Some(&mut context), flags);
-    if let Some(element) = context.missing_elements().first() {
+    // An element whose property is wrong is listed too.
+    let absent = context.missing_elements();
+    if let Some(element) = absent.iter().find(|element| !exists(element)) {
         return Err(missing(place, element));
     }
     let element = parsed.map_err(|error| parse_error(place, &error))?;

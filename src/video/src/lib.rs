@@ -45,11 +45,13 @@ mod labels;
 mod overlay;
 mod placement;
 mod preprocess;
+mod scale;
 mod sink;
 mod source;
 
 pub use decode::{
-    Class, Classes, Detection, Detections, Found, MAX_CLASSES, MAX_DETECTIONS, Results, decode,
+    Class, Classes, Detection, Detections, Found, MAX_CLASSES, MAX_DETECTIONS, Output, Results,
+    decode,
 };
 pub use error::VideoError;
 pub use frame::Frame;

@@ -1,13 +1,7 @@
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
-    images::{CroppedImage, CroppedImageMut, Image, ImageRef},
-};
 use half::f16;
-use tfjet_core::{
-    ColorOrder, DType, Element, ImageLayout, Preprocess, ResizeFilter, ResizeMode, Tensor,
-};
+use tfjet_core::{ColorOrder, DType, Element, ImageLayout, Preprocess, ResizeMode, Tensor};
 
-use crate::{Frame, Placement, VideoError, frame::CHANNELS};
+use crate::{Frame, Placement, VideoError, frame::CHANNELS, scale::Scaler};
 
 /// Largest width or height of a model's image.
 const MAX_SIDE: usize = 1 << 14;
@@ -25,8 +19,8 @@ enum Levels {
 /// Turns frames into a model's input tensor: resize, colour order, `(x - mean) * scale`, layout,
 /// type. Buffers are kept from frame to frame.
 ///
-/// The filters are those of the Python imaging library: a cubic or area kernel widens when
-/// scaling down. `Bilinear` alone keeps its two taps, and half-pixel centres hold throughout.
+/// Pixel centres lie at halves, and a cubic or area kernel widens when scaling down, as in the
+/// Python imaging library; a bilinear one keeps its two taps.
 #[derive(Debug)]
 pub struct Preprocessor {
     spec: Preprocess,
@@ -35,7 +29,7 @@ pub struct Preprocessor {
     levels: Levels,
     /// The resized bytes are the tensor.
     as_is: bool,
-    resizer: Resizer,
+    scaler: Scaler,
     /// The model's image as RGB, before colour order and scaling.
     image: Vec<u8>,
 }
@@ -49,15 +43,10 @@ impl Preprocessor {
             ColorOrder::Rgb | ColorOrder::Bgr => CHANNELS,
             ColorOrder::Gray => 1,
         };
-        let table: [[f32; 256]; CHANNELS] = std::array::from_fn(|channel| {
-            std::array::from_fn(|level| (level as f32 - spec.mean[channel]) * spec.scale[channel])
-        });
         let levels = match dtype {
-            DType::F32 => Levels::F32(Box::new(table)),
-            DType::F16 => Levels::F16(Box::new(table.map(|levels| levels.map(f16::from_f32)))),
-            DType::U8 => Levels::U8(Box::new(
-                table.map(|levels| levels.map(|value| value.round() as u8)),
-            )),
+            DType::F32 => Levels::F32(table(spec, |value| value)),
+            DType::F16 => Levels::F16(table(spec, f16::from_f32)),
+            DType::U8 => Levels::U8(table(spec, |value| value.round() as u8)),
             other => {
                 return Err(VideoError::Preprocess(format!(
                     "an image input of {other} is not supported"
@@ -76,7 +65,7 @@ impl Preprocessor {
                 && spec.layout == ImageLayout::Nhwc
                 && spec.mean == [0.0; CHANNELS]
                 && spec.scale == [1.0; CHANNELS],
-            resizer: Resizer::new(),
+            scaler: Scaler::new(spec),
             image: Vec::new(),
             spec: spec.clone(),
         })
@@ -91,11 +80,11 @@ impl Preprocessor {
     pub fn run(&mut self, frame: &Frame, out: &mut Tensor) -> Result<Placement, VideoError> {
         out.reset(self.dtype, &self.shape)?;
         if self.as_is {
-            return resize(&self.spec, &mut self.resizer, frame, out.bytes_mut());
+            return self.scaler.run(frame, out.bytes_mut());
         }
         self.image
             .resize(self.spec.width * self.spec.height * CHANNELS, 0);
-        let placement = resize(&self.spec, &mut self.resizer, frame, &mut self.image)?;
+        let placement = self.scaler.run(frame, &mut self.image)?;
         match &self.levels {
             Levels::F32(table) => {
                 let out = out.as_mut_slice()?;
@@ -108,6 +97,16 @@ impl Preprocessor {
         }
         Ok(placement)
     }
+}
+
+fn table<T: Element>(spec: &Preprocess, convert: impl Fn(f32) -> T) -> Table<T> {
+    let mut table = Box::new([[T::default(); 256]; CHANNELS]);
+    for ((levels, mean), scale) in table.iter_mut().zip(spec.mean).zip(spec.scale) {
+        for (level, value) in (0u8..=255).zip(levels) {
+            *value = convert((f32::from(level) - mean) * scale);
+        }
+    }
+    table
 }
 
 fn check(spec: &Preprocess) -> Result<(), VideoError> {
@@ -131,109 +130,6 @@ fn check(spec: &Preprocess) -> Result<(), VideoError> {
         ));
     }
     Ok(())
-}
-
-/// Scales `frame` into `image`, the model's image as packed RGB.
-fn resize(
-    spec: &Preprocess,
-    resizer: &mut Resizer,
-    frame: &Frame,
-    image: &mut [u8],
-) -> Result<Placement, VideoError> {
-    let (model, source) = ((spec.width, spec.height), (frame.width(), frame.height()));
-    if source.0 == 0 || source.1 == 0 {
-        return Err(VideoError::Preprocess("the frame is empty".to_owned()));
-    }
-    let options = ResizeOptions::new()
-        .use_alpha(false)
-        .resize_alg(match spec.filter {
-            ResizeFilter::Nearest => ResizeAlg::Nearest,
-            ResizeFilter::Bilinear => ResizeAlg::Interpolation(FilterType::Bilinear),
-            ResizeFilter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-            ResizeFilter::Area => ResizeAlg::Convolution(FilterType::Box),
-        });
-    let fail = |error: &dyn std::fmt::Display| VideoError::Preprocess(error.to_string());
-    let resized = |result: Result<(), ResizeError>| result.map_err(|error| fail(&error));
-    let from = ImageRef::new(
-        source.0 as u32,
-        source.1 as u32,
-        frame.pixels(),
-        PixelType::U8x3,
-    )
-    .map_err(|error| fail(&error))?;
-    if let ResizeMode::Letterbox(fill) = spec.resize {
-        image.fill(fill);
-    }
-    let mut to = Image::from_slice_u8(model.0 as u32, model.1 as u32, image, PixelType::U8x3)
-        .map_err(|error| fail(&error))?;
-    let ratio = |a: usize, b: usize| a as f32 / b as f32;
-    match spec.resize {
-        ResizeMode::Stretch => {
-            resized(resizer.resize(&from, &mut to, &options))?;
-            Ok(Placement {
-                model,
-                source,
-                offset: (0.0, 0.0),
-                scale: (ratio(source.0, model.0), ratio(source.1, model.1)),
-            })
-        }
-        ResizeMode::Letterbox(_) => {
-            let inner = fit(source, model);
-            let at = ((model.0 - inner.0) / 2, (model.1 - inner.1) / 2);
-            let mut part = CroppedImageMut::new(
-                &mut to,
-                at.0 as u32,
-                at.1 as u32,
-                inner.0 as u32,
-                inner.1 as u32,
-            )
-            .map_err(|error| fail(&error))?;
-            resized(resizer.resize(&from, &mut part, &options))?;
-            Ok(Placement {
-                model,
-                source,
-                offset: (at.0 as f32, at.1 as f32),
-                scale: (ratio(source.0, inner.0), ratio(source.1, inner.1)),
-            })
-        }
-        ResizeMode::CenterCrop(fraction) => {
-            let side = source.0.min(source.1) as f64 * f64::from(fraction);
-            let (left, width) = centered(source.0, side);
-            let (top, height) = centered(source.1, side);
-            let part =
-                CroppedImage::new(&from, left as u32, top as u32, width as u32, height as u32)
-                    .map_err(|error| fail(&error))?;
-            resized(resizer.resize(&part, &mut to, &options))?;
-            let scale = (ratio(width, model.0), ratio(height, model.1));
-            Ok(Placement {
-                model,
-                source,
-                offset: (-(left as f32) / scale.0, -(top as f32) / scale.1),
-                scale,
-            })
-        }
-    }
-}
-
-/// The largest size of the aspect of `source` inside `model`.
-fn fit(source: (usize, usize), model: (usize, usize)) -> (usize, usize) {
-    let scaled = |side: usize, to: usize, from: usize, limit: usize| {
-        ((side * to * 2 + from) / (from * 2)).clamp(1, limit)
-    };
-    if source.0 * model.1 >= source.1 * model.0 {
-        (model.0, scaled(source.1, model.0, source.0, model.1))
-    } else {
-        (scaled(source.0, model.1, source.1, model.0), model.1)
-    }
-}
-
-/// Start and length of a centred stretch of about `side` pixels out of `size`. Both ends are
-/// rounded to even on a tie, as the Python imaging library's `crop` rounds a box.
-fn centered(size: usize, side: f64) -> (usize, usize) {
-    let start = ((size as f64 - side) / 2.0).round_ties_even() as usize;
-    let end = ((size as f64 + side) / 2.0).round_ties_even() as usize;
-    let start = start.min(size - 1);
-    (start, end.clamp(start + 1, size) - start)
 }
 
 /// Luma after ITU-R BT.601, rounded.
@@ -289,6 +185,8 @@ fn write_uniform(spec: &Preprocess, image: &[u8], out: &mut [f32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tfjet_core::ResizeFilter;
+
     use super::*;
 
     fn spec(width: usize, height: usize, resize: ResizeMode) -> Preprocess {
@@ -432,20 +330,6 @@ mod tests {
         let (x1, y1) = placement.to_source(0.0, 0.0);
         let (x2, y2) = placement.to_source(50.0, 50.0);
         assert_eq!([x1, y1, x2, y2], [125.0, 25.0, 175.0, 75.0]);
-    }
-
-    #[test]
-    fn sizes_follow_the_aspect() {
-        for (source, model, expected) in [
-            ((768, 576), (512, 512), (512, 384)),
-            ((576, 768), (512, 512), (384, 512)),
-            ((1, 30000), (512, 512), (1, 512)),
-            ((100, 100), (512, 300), (300, 300)),
-        ] {
-            assert_eq!(fit(source, model), expected, "{source:?} into {model:?}");
-        }
-        assert_eq!(centered(10, 7.0), (2, 6));
-        assert_eq!(centered(1, 0.01), (0, 1));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Pre-processing against the Python imaging library; `make_preprocess_goldens.py` made the
 //! files.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::Path;
 
 use tfjet_core::{ColorOrder, DType, ImageLayout, Preprocess, ResizeFilter, ResizeMode, Tensor};

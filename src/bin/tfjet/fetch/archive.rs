@@ -117,7 +117,8 @@ impl<'a> Extraction<'a> {
             let entry = archive
                 .by_index(index)
                 .map_err(|error| self.fail(error.into()))?;
-            if let Some((file, compressed)) = self.wanted(entry.name()) {
+            let name = entry.name().map_err(|error| self.fail(error.into()))?;
+            if let Some((file, compressed)) = self.wanted(&name) {
                 self.write(file, compressed, entry)?;
             }
         }

@@ -6,7 +6,6 @@
 //! Does not: speak to a registry itself, install a package, or keep a file with another hash.
 
 mod archive;
-mod cache;
 mod client;
 mod error;
 mod manifest;
@@ -18,9 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub(crate) use cache::{cache_dir, cached};
 pub(crate) use error::FetchError;
-pub(crate) use model::defaults_for;
+pub(crate) use model::{ModelEntry, defaults_for};
 
 use manifest::{CacheFile, Client, Entry, Kind, Manifest, RecipeSpec};
 
@@ -83,7 +81,7 @@ pub(crate) fn run(args: &FetchArgs, out: &mut dyn Write) -> Result<(), FetchErro
     let cache = args
         .cache
         .clone()
-        .or_else(cache_dir)
+        .or_else(tfjet::cache::cache_dir)
         .ok_or(FetchError::NoCacheDir)?;
     let mut reports = if args.list && args.names.is_empty() {
         let entries = manifest.entries.iter();
@@ -115,7 +113,7 @@ pub(crate) fn run(args: &FetchArgs, out: &mut dyn Write) -> Result<(), FetchErro
 
 fn report<'a>(cache: &Path, name: &'a str, entry: &'a Entry) -> Report<'a> {
     let file = |file: CacheFile<'a>| FileReport {
-        path: cache::path_in(cache, name, file.name),
+        path: tfjet::cache::path_in(cache, name, file.name),
         bytes: file.bytes,
         sha256: file.sha256,
     };
@@ -201,8 +199,8 @@ fn fetch_package(
         let dir = cache.join(name);
         fs::create_dir_all(&dir).map_err(FetchError::at(&dir))?;
         for file in entry.cache_files() {
-            let to = cache::path_in(cache, name, file.name);
-            let from = cache::path_in(&unpacked, name, file.name);
+            let to = tfjet::cache::path_in(cache, name, file.name);
+            let from = tfjet::cache::path_in(&unpacked, name, file.name);
             fs::rename(from, &to).map_err(FetchError::at(&to))?;
         }
     }

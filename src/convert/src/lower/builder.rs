@@ -90,10 +90,6 @@ impl<'a> NetworkBuilder<'a> {
         self.spec.tensor(id).ok_or_else(|| Refusal("a tensor of the network is missing".into()))
     }
 
-    pub(super) fn shape_of(&self, id: TensorId) -> Result<Shape, Refusal> {
-        Ok(self.tensor_at(id)?.shape.clone())
-    }
-
     pub(super) fn dtype_of(&self, id: TensorId) -> Result<DType, Refusal> {
         Ok(self.tensor_at(id)?.dtype)
     }

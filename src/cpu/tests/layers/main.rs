@@ -9,6 +9,7 @@
 )]
 
 mod arithmetic;
+mod channels;
 mod harness;
 mod images;
 mod indexed;

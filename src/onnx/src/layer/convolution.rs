@@ -1,6 +1,6 @@
 use tfjet_core::{Layer, WeightsId};
 
-use super::writer::Writer;
+use super::writer::{Value, Writer};
 use crate::OnnxError;
 use crate::proto::AttributeProto;
 
@@ -77,29 +77,48 @@ fn write(w: &mut Writer<'_, '_>, op: &'static str, window: &Window<'_>) -> Resul
     if window.groups == 0 || kernel.iter().chain(window.stride).any(|&size| size == 0) {
         return Err(w.fail("groups, kernel sizes and strides are at least 1"));
     }
+    let (inputs, groups) = operands(w, window, kernel)?;
     let mut attributes = vec![
         AttributeProto::ints("kernel_shape", w.ints(spatial)?),
         AttributeProto::ints("strides", w.ints(window.stride)?),
         AttributeProto::ints("pads", pads(w, window.pre_padding, window.post_padding)?),
-        AttributeProto::int("group", w.int(window.groups)?),
+        AttributeProto::int("group", w.int(groups)?),
     ];
     if let Some(dilation) = window.dilation {
         w.expect_len("dilation", dilation, spatial.len())?;
         attributes.push(AttributeProto::ints("dilations", w.ints(dilation)?));
     }
+    let inputs: Vec<_> = inputs.iter().collect();
+    let dtype = w.input(0)?.dtype;
+    let output = w.node(op, &inputs, attributes, dtype);
+    w.finish(0, output)
+}
+
+/// Input, kernel and bias, with the channels that the input has and the output is to have, and the
+/// number of groups.
+fn operands(
+    w: &mut Writer<'_, '_>,
+    window: &Window<'_>,
+    kernel: &[usize],
+) -> Result<(Vec<Value>, usize), OnnxError> {
     let input = w.input(0)?;
-    let mut inputs = vec![
-        input.clone(),
-        w.weights(window.kernel, kernel, input.dtype)?,
-    ];
+    let channels = w.padded_channels(window.groups, kernel);
+    let mut weights = w.weights(window.kernel, kernel, input.dtype)?;
+    if let Some(channels) = &channels {
+        weights = w.appended(&weights, kernel, &[channels.output, channels.input])?;
+    }
+    let mut values = vec![input.clone(), weights];
     if let Some(bias) = window.bias {
         let shape = &w.entry(bias)?.shape;
         w.expect_len("bias shape", shape, 1)?;
-        inputs.push(w.weights(bias, shape, input.dtype)?);
+        let mut weights = w.weights(bias, shape, input.dtype)?;
+        if let Some(channels) = &channels {
+            weights = w.appended(&weights, shape, &[channels.output])?;
+        }
+        values.push(weights);
     }
-    let inputs: Vec<_> = inputs.iter().collect();
-    let output = w.node(op, &inputs, attributes, input.dtype);
-    w.finish(0, output)
+    let groups = channels.map_or(window.groups, |channels| channels.groups);
+    Ok((values, groups))
 }
 
 /// ONNX's `pads`: all before, then all after.

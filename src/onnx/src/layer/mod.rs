@@ -3,6 +3,7 @@
 mod convolution;
 mod elementwise;
 mod gather;
+mod padded;
 mod pooling;
 mod reduce;
 mod resize;
@@ -79,53 +80,54 @@ pub(crate) fn check(
 /// Writes the nodes and initializers of one layer.
 pub(crate) fn write<'a>(graph: &mut Graph<'a>, spec: &'a LayerSpec) -> Result<(), OnnxError> {
     let mut w = Writer::new(graph, spec);
+    w.cut_inputs()?;
+    family(&mut w, spec)?;
+    w.cut_outputs()
+}
+
+fn family<'a>(w: &mut Writer<'_, 'a>, spec: &'a LayerSpec) -> Result<(), OnnxError> {
     match &spec.layer {
         Layer::Constant { weights } => w.constant(*weights),
-        Layer::Convolution { .. } => convolution::convolution(&mut w),
-        Layer::Deconvolution { .. } => convolution::deconvolution(&mut w),
-        Layer::Activation { kind, alpha, beta } => unary::activation(&mut w, *kind, *alpha, *beta),
-        Layer::Scale { scale, shift } => elementwise::scale(&mut w, *scale, *shift),
-        Layer::ElementWise { operation } => elementwise::elementwise(&mut w, *operation),
-        Layer::Unary { operation } => unary::unary(&mut w, *operation),
-        Layer::Pooling { .. } => pooling::pooling(&mut w),
-        Layer::MatrixMultiply { first, second } => reduce::matrix_multiply(&mut w, *first, *second),
-        Layer::Softmax { axis } => reduce::softmax(&mut w, *axis),
+        Layer::Convolution { .. } => convolution::convolution(w),
+        Layer::Deconvolution { .. } => convolution::deconvolution(w),
+        Layer::Activation { kind, alpha, beta } => unary::activation(w, *kind, *alpha, *beta),
+        Layer::Scale { scale, shift } => elementwise::scale(w, *scale, *shift),
+        Layer::ElementWise { operation } => elementwise::elementwise(w, *operation),
+        Layer::Unary { operation } => unary::unary(w, *operation),
+        Layer::Pooling { .. } => pooling::pooling(w),
+        Layer::MatrixMultiply { first, second } => reduce::matrix_multiply(w, *first, *second),
+        Layer::Softmax { axis } => reduce::softmax(w, *axis),
         Layer::Reduce {
             operation,
             axes,
             keep_dims,
-        } => reduce::reduce(&mut w, *operation, axes, *keep_dims),
+        } => reduce::reduce(w, *operation, axes, *keep_dims),
         Layer::Shuffle {
             first_transpose,
             reshape,
             second_transpose,
-        } => shuffle::shuffle(
-            &mut w,
-            first_transpose,
-            reshape.as_deref(),
-            second_transpose,
-        ),
+        } => shuffle::shuffle(w, first_transpose, reshape.as_deref(), second_transpose),
         Layer::Slice {
             start,
             size,
             stride,
             mode,
-        } => slice::slice(&mut w, start, size, stride, *mode),
-        Layer::Concatenation { axis } => shuffle::concatenation(&mut w, *axis),
-        Layer::Gather { mode } => gather::gather(&mut w, *mode),
-        Layer::TopK { operation, k, axis } => gather::top_k(&mut w, *operation, *k, *axis),
+        } => slice::slice(w, start, size, stride, *mode),
+        Layer::Concatenation { axis } => shuffle::concatenation(w, *axis),
+        Layer::Gather { mode } => gather::gather(w, *mode),
+        Layer::TopK { operation, k, axis } => gather::top_k(w, *operation, *k, *axis),
         Layer::Resize {
             mode,
             coordinates,
             rounding,
             size,
-        } => resize::resize(&mut w, *mode, *coordinates, *rounding, size),
-        Layer::Select => elementwise::select(&mut w),
+        } => resize::resize(w, *mode, *coordinates, *rounding, size),
+        Layer::Select => elementwise::select(w),
         Layer::Cast { to } => {
             let input = w.input(0)?;
             let cast = w.cast(&input, *to)?;
             w.finish(0, cast)
         }
-        Layer::ParametricRelu => elementwise::parametric_relu(&mut w),
+        Layer::ParametricRelu => elementwise::parametric_relu(w),
     }
 }

@@ -111,6 +111,7 @@ pub(super) fn concatenation(w: &mut Writer<'_, '_>, axis: usize) -> Result<(), O
         }
         inputs.push(input);
     }
+    inputs.extend(w.appended_channels()?);
     if let [only] = &inputs[..] {
         return w.finish(0, only.clone());
     }

@@ -87,15 +87,13 @@ fn span(
     if stride == 0 {
         return Err(w.fail(format!("stride of axis {axis} is 0")));
     }
-    let steps = w.int(size)? - 1;
+    let small = |value: i64| value.unsigned_abs() < 1 << 48;
+    let dim = dim.fixed().map(|dim| w.int(dim)).transpose()?;
+    let stride = if size > 1 { stride } else { 1 };
     let last = stride
-        .checked_mul(steps.max(0))
+        .checked_mul(w.int(size)?.saturating_sub(1).max(0))
         .and_then(|reach| start.checked_add(reach))
-        .filter(|last| {
-            [start, *last]
-                .iter()
-                .all(|end| end.unsigned_abs() < 1 << 48)
-        })
+        .filter(|&last| small(start) && small(last) && dim.is_none_or(small))
         .ok_or_else(|| w.fail(format!("axis {axis} reaches past any tensor")))?;
     Ok(Span {
         axis,
@@ -103,7 +101,7 @@ fn span(
         size,
         stride,
         range: (size > 0).then(|| (start.min(last), start.max(last))),
-        dim: dim.fixed().map(|dim| w.int(dim)).transpose()?,
+        dim,
     })
 }
 

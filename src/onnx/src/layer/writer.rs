@@ -25,7 +25,7 @@ impl Value {
 /// Writes the nodes of one layer. Each call makes a value under a fresh name; [`Writer::finish`]
 /// gives the last one the name of the layer's output.
 pub(super) struct Writer<'w, 'a> {
-    graph: &'w mut Graph<'a>,
+    pub(super) graph: &'w mut Graph<'a>,
     pub(super) spec: &'a LayerSpec,
     first_node: usize,
 }
@@ -46,7 +46,11 @@ impl<'w, 'a> Writer<'w, 'a> {
         }
     }
 
-    fn tensor(&self, ids: &[TensorId], index: usize) -> Result<&'a NetworkTensor, OnnxError> {
+    pub(super) fn tensor(
+        &self,
+        ids: &[TensorId],
+        index: usize,
+    ) -> Result<&'a NetworkTensor, OnnxError> {
         let id = ids
             .get(index)
             .ok_or_else(|| self.fail(format!("wire {index} is missing")))?;
@@ -55,8 +59,17 @@ impl<'w, 'a> Writer<'w, 'a> {
 
     pub(super) fn input(&self, index: usize) -> Result<Value, OnnxError> {
         let tensor = self.tensor(&self.spec.inputs, index)?;
+        let padded = self
+            .spec
+            .inputs
+            .get(index)
+            .and_then(|id| self.graph.padded.get(id));
+        let name = match padded {
+            Some(padded) if self.takes_padded() => &padded.name,
+            _ => &tensor.name,
+        };
         Ok(Value {
-            name: tensor.name.clone(),
+            name: name.clone(),
             dtype: tensor.dtype,
         })
     }
@@ -313,7 +326,7 @@ impl<'w, 'a> Writer<'w, 'a> {
     pub(super) fn finish(&mut self, index: usize, value: Value) -> Result<(), OnnxError> {
         let dtype = self.output_dtype(index)?;
         let value = self.cast(&value, dtype)?;
-        let output = self.tensor(&self.spec.outputs, index)?.name.clone();
+        let output = self.output_name(index)?;
         let made_here = |node: &NodeProto| node.output.contains(&value.name);
         let value = if self.graph.nodes[self.first_node..].iter().any(made_here) {
             value

@@ -33,17 +33,17 @@ const ENCODERS: [Encoder; 6] = [
         files: &["mkv", "mp4", "avi"],
     },
     Encoder {
+        element: "vp8enc",
+        needs: &[],
+        chain: "video/x-raw,format=I420 \
+                ! vp8enc deadline=1 cpu-used=16 threads=1 target-bitrate={rate}",
+        files: &["webm", "mkv"],
+    },
+    Encoder {
         element: "openh264enc",
         needs: &["h264parse"],
         chain: "video/x-raw,format=I420 ! openh264enc complexity=low bitrate={rate} ! h264parse",
         files: &["mkv", "mp4", "avi"],
-    },
-    Encoder {
-        element: "vp8enc",
-        needs: &[],
-        chain: "video/x-raw,format=I420 \
-                ! vp8enc deadline=1 cpu-used=16 threads=2 target-bitrate={rate}",
-        files: &["webm", "mkv", "avi"],
     },
     Encoder {
         element: "avenc_mpeg4",
@@ -59,9 +59,8 @@ const ENCODERS: [Encoder; 6] = [
     },
 ];
 
-/// Bits for each pixel of each frame.
-const BITS_PER_PIXEL: u64 = 5;
-const PIXELS_PER_BITS: u64 = 20;
+/// Pixels of a frame for each bit.
+const PIXELS_PER_BIT: u64 = 4;
 
 impl Encoder {
     /// From raw video to the container, for frames of so many pixels.
@@ -69,8 +68,7 @@ impl Encoder {
         let per_second = u64::from(rate.0)
             .div_ceil(u64::from(rate.1.max(1)))
             .clamp(1, 120);
-        let bits = (pixels as u64 * per_second * BITS_PER_PIXEL / PIXELS_PER_BITS)
-            .clamp(200_000, 50_000_000);
+        let bits = (pixels as u64 * per_second / PIXELS_PER_BIT).clamp(200_000, 50_000_000);
         let chain = self.chain.replace("{rate}", &bits.to_string());
         format!("videoconvert ! {chain} ! {}", muxer(extension))
     }

@@ -347,6 +347,14 @@ pub(super) struct Display(Feed);
 
 impl Display {
     pub(super) fn open(options: &SinkOptions) -> Result<Self, VideoError> {
+        // Without either, some of the sinks that autovideosink tries never return.
+        let display = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if !display("DISPLAY") && !display("WAYLAND_DISPLAY") {
+            return Err(VideoError::MissingDevice {
+                device: "display".to_owned(),
+                reason: "neither DISPLAY nor WAYLAND_DISPLAY is set".to_owned(),
+            });
+        }
         support::init()?;
         let rate = options.frame_rate.unwrap_or(DEFAULT_RATE);
         let feed = Feed::start("display", "videoconvert ! autovideosink sync=false", rate)?;

@@ -26,7 +26,7 @@ pub struct SinkOptions {
 /// Takes frames and results one after the other.
 ///
 /// A sink that is dropped without [`Sink::finish`] removes the files that it began.
-pub trait Sink: std::fmt::Debug {
+pub trait Sink: std::fmt::Debug + Send {
     /// Does this sink show the frame of this index, so that results should be drawn into it?
     fn needs_overlay(&self, index: u64) -> bool;
 

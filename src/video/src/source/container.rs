@@ -74,17 +74,21 @@ fn riff(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<String>> {
 fn boxes(file: &mut (impl Read + Seek), len: u64) -> io::Result<Option<String>> {
     let mut at = 0u64;
     while at < len {
-        if len - at < 16 {
-            return Ok((len - at < 8).then(|| format!("a box header is cut off at byte {len}")));
+        if len - at < 8 {
+            return Ok(beyond("a box header", None, len));
         }
         file.seek(SeekFrom::Start(at))?;
-        let (mut size, mut kind, mut large) = ([0; 4], [0; 4], [0; 8]);
+        let (mut size, mut kind) = ([0; 4], [0; 4]);
         file.read_exact(&mut size)?;
         file.read_exact(&mut kind)?;
-        file.read_exact(&mut large)?;
         let size = match u32::from_be_bytes(size) {
             0 => return Ok(None),
-            1 => u64::from_be_bytes(large),
+            1 if len - at < 16 => return Ok(beyond("a box header", None, len)),
+            1 => {
+                let mut large = [0; 8];
+                file.read_exact(&mut large)?;
+                u64::from_be_bytes(large)
+            }
             size => u64::from(size),
         };
         if size < 8 {
@@ -212,7 +216,7 @@ mod tests {
     fn complete_files_pass_and_cut_ones_do_not() {
         let unknown = &[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..];
         let files = [
-            ("avi", avi(), vec![20, 28]),
+            ("avi", avi(), vec![20]),
             ("mp4", mp4(), vec![16, 36]),
             ("sized mkv", mkv(&[0x8e], &[0x89]), vec![]),
             ("open mkv", mkv(unknown, unknown), vec![19, 31, 34]),

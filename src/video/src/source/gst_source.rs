@@ -3,7 +3,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,22 +12,21 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video::{VideoInfo, VideoMeta};
 
-use super::{SourceOptions, StopHandle, container, spec::SourceSpec};
+use super::{
+    SourceOptions, StopHandle, container,
+    gst_pipeline::{self, Streams},
+    spec::SourceSpec,
+};
 use crate::{Frame, VideoError, gst as support};
-
-const SINK: &str = "tfjet_sink";
-const QUEUE: &str = "tfjet_queue";
-
-/// The end of every pipeline: conversion in a thread of its own, few frames ahead.
-const TAIL: &str = "queue name=tfjet_queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 \
-    ! videoconvert ! video/x-raw,format=RGB \
-    ! appsink name=tfjet_sink sync=false drop=false max-buffers=2 enable-last-sample=false";
 
 /// GStreamer's offset of a buffer that has none.
 const NO_OFFSET: u64 = u64::MAX;
 
 /// How often a wait looks at the bus and at the stop handle.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+
+/// How long a file may be without any stream before it is looked at more closely.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A pipeline that ends in an appsink.
 #[derive(Debug)]
@@ -50,13 +49,6 @@ pub(super) struct GstSource {
     ended: bool,
 }
 
-/// What the demuxer found.
-#[derive(Debug, Default)]
-struct Streams {
-    video: AtomicBool,
-    complete: AtomicBool,
-}
-
 impl GstSource {
     pub(super) fn open(spec: &SourceSpec, options: &SourceOptions) -> Result<Self, VideoError> {
         let place = options.text.clone();
@@ -75,7 +67,7 @@ impl GstSource {
                 })?;
                 let source = support::make(&place, "filesrc")?;
                 support::set(&place, &source, "location", text)?;
-                decoding(&place, source, "", &streams)?
+                gst_pipeline::decoding(&place, source, "", &streams)?
             }
             SourceSpec::Device { path, caps } => {
                 if let Err(error) = fs::metadata(path) {
@@ -88,22 +80,22 @@ impl GstSource {
                 device = true;
                 let source = support::make(&place, "v4l2src")?;
                 support::set(&place, &source, "device", &path.to_string_lossy())?;
-                decoding(&place, source, caps, &streams)?
+                gst_pipeline::decoding(&place, source, caps, &streams)?
             }
             SourceSpec::Rtsp(url) => {
                 support::init()?;
-                rtsp(&place, url, &streams)?
+                gst_pipeline::rtsp(&place, url, &streams)?
             }
             SourceSpec::Pipeline(text) => {
                 support::init()?;
-                support::launch(&place, &format!("{text} ! {TAIL}"))?
+                support::launch(&place, &format!("{text} ! {}", gst_pipeline::TAIL))?
             }
             SourceSpec::Images(path) => {
                 return Err(VideoError::NoVideoStream(path.display().to_string()));
             }
         };
         let sink = pipeline
-            .by_name(SINK)
+            .by_name(gst_pipeline::SINK)
             .and_then(|sink| sink.downcast::<AppSink>().ok())
             .ok_or_else(|| support::missing(&place, "appsink"))?;
         let mut source = Self {
@@ -196,7 +188,7 @@ impl GstSource {
         self.live = true;
         self.sink.set_max_buffers(1);
         self.sink.set_drop(true);
-        let Some(queue) = self.pipeline.by_name(QUEUE) else {
+        let Some(queue) = self.pipeline.by_name(gst_pipeline::QUEUE) else {
             return;
         };
         queue.set_property("max-size-buffers", 1u32);
@@ -233,27 +225,31 @@ impl GstSource {
                 Some(gst::MessageView::AsyncDone(_)) => return Ok(()),
                 Some(gst::MessageView::Warning(warning)) => support::warn(&self.place, warning),
                 Some(gst::MessageView::Element(element)) => {
-                    codec = codec.or_else(|| missing_codec(element));
+                    codec = codec.or_else(|| gst_pipeline::missing_codec(element));
                 }
                 Some(gst::MessageView::Error(error)) => {
                     let error = match codec {
                         Some(codec) => support::missing(&self.place, &codec),
-                        None => self.explain(support::bus_error(&self.place, error)),
+                        None => support::bus_error(&self.place, error),
                     };
                     if self.sink.try_pull_preroll(gst::ClockTime::ZERO).is_some() {
                         self.pending = Some(error);
                         return Ok(());
                     }
-                    return Err(error);
+                    return Err(self.explain(error));
                 }
                 Some(_) => {}
                 None => {
-                    let complete = self.streams.complete.load(Ordering::Acquire);
-                    if complete && !self.streams.video.load(Ordering::Acquire) {
+                    if self.streams.complete_without_video() {
                         return Err(match codec {
                             Some(codec) => support::missing(&self.place, &codec),
                             None => VideoError::NoVideoStream(self.place.clone()),
                         });
+                    }
+                    // decodebin may swallow a demuxer's error that comes while it is plugged.
+                    let silent = begin.elapsed() > SILENCE && !self.streams.any();
+                    if let Some(error) = silent.then(|| self.truncated()).flatten() {
+                        return Err(error);
                     }
                     if begin.elapsed() > self.timeout {
                         return Err(self.stalled());
@@ -325,6 +321,9 @@ impl GstSource {
                 device: self.place.clone(),
                 reason: format!("{message} ({element})"),
             },
+            VideoError::Pipeline { .. } if self.streams.without_video() => {
+                VideoError::NoVideoStream(self.place.clone())
+            }
             VideoError::Pipeline { .. } => self.truncated().unwrap_or(error),
             _ => error,
         }
@@ -340,6 +339,9 @@ impl GstSource {
     }
 
     fn stalled(&self) -> VideoError {
+        if let Some(error) = self.truncated() {
+            return error;
+        }
         VideoError::Stalled {
             place: self.place.clone(),
             seconds: self.timeout.as_secs(),
@@ -361,108 +363,4 @@ impl Drop for GstSource {
         // Nothing can be done about a pipeline that does not stop.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
-}
-
-/// `source`, a decodebin, the tail; `caps` restrict what the source gives.
-fn decoding(
-    place: &str,
-    source: gst::Element,
-    caps: &str,
-    streams: &Arc<Streams>,
-) -> Result<gst::Pipeline, VideoError> {
-    let decoder = support::make(place, "decodebin")?;
-    let pipeline = assemble(place, &decoder, streams)?;
-    let fail = |_| VideoError::Pipeline {
-        place: place.to_owned(),
-        element: source.name().to_string(),
-        message: "it cannot be linked".to_owned(),
-    };
-    pipeline.add(&source).map_err(fail)?;
-    if caps.is_empty() {
-        source.link(&decoder).map_err(fail)?;
-    } else {
-        let filter = support::make(place, "capsfilter")?;
-        let wanted = format!("video/x-raw{caps};image/jpeg{caps}");
-        support::set(place, &filter, "caps", &wanted)?;
-        pipeline.add(&filter).map_err(fail)?;
-        gst::Element::link_many([&source, &filter, &decoder]).map_err(fail)?;
-    }
-    Ok(pipeline)
-}
-
-fn rtsp(place: &str, url: &str, streams: &Arc<Streams>) -> Result<gst::Pipeline, VideoError> {
-    if !support::exists("rtspsrc") {
-        return Err(support::missing(place, "rtspsrc"));
-    }
-    let decoder = support::make(place, "uridecodebin")?;
-    support::set(place, &decoder, "uri", url)?;
-    decoder.connect("source-setup", false, |values| {
-        let source = values.get(1)?.get::<gst::Element>().ok()?;
-        if source.find_property("latency").is_some() {
-            source.set_property_from_str("latency", "100");
-        }
-        None
-    });
-    assemble(place, &decoder, streams)
-}
-
-/// A pipeline of a decoding element, whose first video stream goes to the tail.
-fn assemble(
-    place: &str,
-    decoder: &gst::Element,
-    streams: &Arc<Streams>,
-) -> Result<gst::Pipeline, VideoError> {
-    let pipeline = gst::Pipeline::new();
-    let tail = support::bin(place, TAIL)?;
-    pipeline
-        .add(decoder)
-        .and_then(|()| pipeline.add(&tail))
-        .map_err(|error| VideoError::Pipeline {
-            place: place.to_owned(),
-            element: "pipeline".to_owned(),
-            message: error.to_string(),
-        })?;
-    let (weak, state) = (tail.downgrade(), Arc::clone(streams));
-    decoder.connect_pad_added(move |_, pad| {
-        let Some(tail) = weak.upgrade() else { return };
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let video = (caps.structure(0)).is_some_and(|caps| caps.name().starts_with("video/"));
-        if video && !state.video.swap(true, Ordering::AcqRel) && link(pad, &caps, &tail).is_none() {
-            tracing::warn!("a video stream of {caps} cannot be converted");
-            state.video.store(false, Ordering::Release);
-        }
-    });
-    let state = Arc::clone(streams);
-    decoder.connect_no_more_pads(move |_| state.complete.store(true, Ordering::Release));
-    Ok(pipeline)
-}
-
-/// Links a decoded stream to the tail, through `nvvidconv` where it lies in the memory of a
-/// Jetson's decoder.
-fn link(pad: &gst::Pad, caps: &gst::CapsRef, tail: &gst::Bin) -> Option<()> {
-    let sink = tail.static_pad("sink")?;
-    let nvmm = caps
-        .features(0)
-        .is_some_and(|features| features.contains("memory:NVMM"));
-    if nvmm {
-        let text = "nvvidconv ! video/x-raw,format=BGRx";
-        let convert = gst::parse::bin_from_description(text, true).ok()?;
-        let parent = tail.parent()?.downcast::<gst::Bin>().ok()?;
-        parent.add(&convert).ok()?;
-        convert.static_pad("src")?.link(&sink).ok()?;
-        convert.sync_state_with_parent().ok()?;
-        pad.link(&convert.static_pad("sink")?).ok()?;
-    } else {
-        pad.link(&sink).ok()?;
-    }
-    Some(())
-}
-
-/// The description of a decoder that is not installed, from decodebin's message.
-fn missing_codec(message: &gst::message::Element) -> Option<String> {
-    let structure = message.structure()?;
-    if structure.name() != "missing-plugin" {
-        return None;
-    }
-    structure.get("name").ok()
 }

@@ -3,6 +3,8 @@
 #[cfg(feature = "gstreamer")]
 mod container;
 #[cfg(feature = "gstreamer")]
+mod gst_pipeline;
+#[cfg(feature = "gstreamer")]
 mod gst_source;
 mod images;
 mod spec;

@@ -1,8 +1,10 @@
+//! Where `tfjet fetch` keeps what it got.
+
 use std::env;
 use std::path::{Path, PathBuf};
 
 /// Where fetched files lie: `$TFJET_CACHE`, else `$XDG_CACHE_HOME/tfjet`, else `~/.cache/tfjet`.
-pub(crate) fn cache_dir() -> Option<PathBuf> {
+pub fn cache_dir() -> Option<PathBuf> {
     cache_dir_from(|name| {
         env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -21,12 +23,17 @@ fn cache_dir_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf>
 }
 
 /// The file of an entry in the cache, where it was fetched before.
-pub(crate) fn cached(entry: &str, file: &str) -> Option<PathBuf> {
+pub fn cached(entry: &str, file: &str) -> Option<PathBuf> {
     Some(path_in(&cache_dir()?, entry, file)).filter(|path| path.is_file())
 }
 
+/// Where ONNX Runtime's library lies after `tfjet fetch onnxruntime`.
+pub fn library_dirs() -> Vec<PathBuf> {
+    cache_dir().map(|cache| cache.join("onnxruntime")).into_iter().collect()
+}
+
 /// Where the file of an entry lies, or would lie.
-pub(super) fn path_in(cache: &Path, entry: &str, file: &str) -> PathBuf {
+pub fn path_in(cache: &Path, entry: &str, file: &str) -> PathBuf {
     cache.join(entry).join(file)
 }
 

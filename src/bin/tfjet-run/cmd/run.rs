@@ -1,0 +1,79 @@
+//! `tfjet-run run`: a bundle over frames, or over arrays of a file.
+
+mod arrays;
+mod frames;
+mod memory;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::bail;
+use clap::Args;
+use tfjet::bundle::Bundle;
+use tfjet::cpu::Library;
+use tfjet::exit::Usage;
+use tfjet::runtime::{Session, SessionOptions};
+
+/// Run a bundle over a video, a camera, images, or arrays
+#[derive(Debug, Args)]
+pub(crate) struct Cmd {
+    bundle: PathBuf,
+    /// Where frames come from: a video file, an image or a folder of images, /dev/videoN,
+    /// rtsp://..., videotestsrc, or gst:PIPELINE
+    #[arg(long, value_name = "SOURCE", conflicts_with = "inputs")]
+    source: Option<String>,
+    /// Where results go, repeatable: FILE.mkv|mp4|avi|webm, FILE.jsonl or - (JSON Lines), FILE.png[@N],
+    /// FOLDER/ (a PNG per frame), display, fake
+    #[arg(long, value_name = "SINK", requires = "source")]
+    sink: Vec<String>,
+    /// Stop after this many frames
+    #[arg(long, value_name = "N", requires = "source")]
+    frames: Option<u64>,
+    /// Arrays to run on, as NAME or in:NAME, instead of frames
+    #[arg(long, value_name = "IN.npz")]
+    inputs: Option<PathBuf>,
+    /// Where the outputs go, as out:NAME
+    #[arg(long, value_name = "OUT.npz", requires = "inputs")]
+    outputs: Option<PathBuf>,
+    /// Run the arrays this many times and measure
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "inputs")]
+    repeat: usize,
+    /// Threads of the CPU engine, 0 for all
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// ONNX Runtime's library
+    #[arg(long, value_name = "PATH")]
+    onnxruntime: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cmd {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        if self.source.is_none() && self.inputs.is_none() {
+            bail!(Usage("give --source for frames or --inputs for arrays".into()));
+        }
+        let bundle = Arc::new(Bundle::open(&self.bundle)?);
+        let library = match bundle.segment_count() {
+            0 => None,
+            _ => Some(Library::load(self.onnxruntime.as_deref(), &tfjet::cache::library_dirs())?),
+        };
+        let options = SessionOptions {
+            threads: self.threads,
+            ..SessionOptions::default()
+        };
+        let session = Session::load(bundle, library.as_ref(), &options)?;
+        match (&self.source, &self.inputs) {
+            (Some(source), _) => frames::run(&self, source, session),
+            (None, Some(inputs)) => arrays::run(&self, inputs, session, start),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

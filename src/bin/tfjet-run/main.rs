@@ -1,0 +1,43 @@
+//! `tfjet-run`: runs bundles on frames or arrays.
+#![forbid(unsafe_code)]
+
+mod cmd;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs tfjet bundles.
+///
+/// Exit codes: 0 good, 2 usage, 3 bad input, 4 missing library or device.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(cmd::run::Cmd),
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TFJET_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+    let Command::Run(run) = Cli::parse().command;
+    match run.run() {
+        Ok(()) => ExitCode::from(tfjet::exit::GOOD),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "tfjet-run: {}", tfjet::exit::one_line(&error));
+            ExitCode::from(tfjet::exit::code(&error))
+        }
+    }
+}

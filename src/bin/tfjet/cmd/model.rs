@@ -1,0 +1,140 @@
+//! Arguments that `plan`, `convert` and `compare` share.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tfjet::convert::graph::{InputRequest, OutputRequest};
+use tfjet::convert::partition::PartitionOptions;
+use tfjet::convert::tensorflow::Format;
+use tfjet::convert::{ConvertOptions, DecoderOptions, ImageOptions, Task};
+use tfjet::core::Decoder;
+
+use crate::fetch::{ModelEntry, defaults_for};
+
+/// The model and how to partition it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelArgs {
+    /// Frozen graph (.pb, .pbtxt) or TensorFlow.js graph model (model.json)
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
+}
+
+/// How to read and partition a graph.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GraphArgs {
+    /// A wire to feed, with its shape where the graph leaves it open ("?" for an unknown size)
+    #[arg(long, value_name = "NAME[:PORT][=1x224x224x3]")]
+    pub(crate) input: Vec<InputRequest>,
+    /// A wire to return [default: the model's signature, else every wire that feeds no node]
+    #[arg(long, value_name = "NAME[:PORT]")]
+    pub(crate) output: Vec<OutputRequest>,
+    /// Segments with fewer nodes stay outside (constants count)
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) min_segment_size: usize,
+    /// Keep this node outside the segments
+    #[arg(long, value_name = "NAME")]
+    pub(crate) exclude_node: Vec<String>,
+    /// Keep this op type outside the segments
+    #[arg(long, value_name = "OP")]
+    pub(crate) deny_op: Vec<String>,
+    /// What the bundle is for
+    #[arg(long, value_name = "TARGET", default_value = "x86-cpu")]
+    pub(crate) target: String,
+    /// Accept a graph without any segment
+    #[arg(long)]
+    pub(crate) allow_residual_only: bool,
+}
+
+impl GraphArgs {
+    /// The converter's options; outputs of a model that the manifest knows are its default.
+    pub(crate) fn options(&self, known: Option<&ModelEntry>) -> ConvertOptions {
+        let mut outputs = self.output.clone();
+        if outputs.is_empty()
+            && let Some(known) = known
+        {
+            outputs = known.outputs.iter().filter_map(|name| name.parse().ok()).collect();
+        }
+        ConvertOptions {
+            inputs: self.input.clone(),
+            outputs,
+            partition: PartitionOptions {
+                min_segment_size: self.min_segment_size,
+                exclude_nodes: self.exclude_node.iter().cloned().collect(),
+                deny_ops: self.deny_op.iter().cloned().collect(),
+            },
+            target: self.target.clone(),
+            allow_residual_only: self.allow_residual_only,
+        }
+    }
+}
+
+/// The manifest's entry for a model file; a file that cannot be read is left to the importer.
+pub(crate) fn known(path: &Path) -> Option<ModelEntry> {
+    if !path.is_file() {
+        return None;
+    }
+    match defaults_for(path) {
+        Ok(entry) => entry,
+        Err(error) => {
+            tracing::warn!("the manifest of known models: {error}");
+            None
+        }
+    }
+}
+
+/// What the manifest says that a model is for.
+pub(crate) fn known_task(entry: &ModelEntry) -> Task {
+    let output = |index: usize| entry.outputs.get(index).cloned();
+    Task {
+        image: entry.preprocess.as_ref().map(|preprocess| ImageOptions {
+            input: entry.inputs.get(preprocess.input).cloned(),
+            size: Some((preprocess.width, preprocess.height)),
+            resize: preprocess.resize,
+            filter: preprocess.filter,
+            color: preprocess.color,
+            mean: preprocess.mean,
+            scale: preprocess.scale,
+        }),
+        decoder: match &entry.decoder {
+            Decoder::Raw => DecoderOptions::Raw,
+            Decoder::Classify { output: index, top_k } => DecoderOptions::Classify {
+                output: output(*index),
+                top_k: *top_k,
+            },
+            Decoder::DetectSsd {
+                boxes,
+                scores,
+                classes,
+                count,
+                class_offset,
+                threshold,
+            } => DecoderOptions::DetectSsd {
+                boxes: output(*boxes).unwrap_or_default(),
+                scores: output(*scores).unwrap_or_default(),
+                classes: output(*classes).unwrap_or_default(),
+                count: count.and_then(output),
+                class_offset: *class_offset,
+                threshold: *threshold,
+            },
+            Decoder::DetectRows {
+                output: index,
+                columns,
+                normalized,
+                threshold,
+            } => DecoderOptions::DetectRows {
+                output: output(*index),
+                columns: *columns,
+                normalized: *normalized,
+                threshold: *threshold,
+            },
+        },
+        labels: entry.labels.clone(),
+    }
+}
+
+/// A format for people.
+pub(crate) fn format_name(format: Format) -> String {
+    format.to_string()
+}

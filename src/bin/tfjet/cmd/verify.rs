@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tfjet::bundle::Bundle;
+
+use super::print;
+
+/// Check every byte of a bundle
+#[derive(Debug, Args)]
+pub(crate) struct Cmd {
+    bundle: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Verified {
+    sections: usize,
+    segments: usize,
+    steps: usize,
+    weights: usize,
+    len_bytes: usize,
+}
+
+impl Cmd {
+    pub(crate) fn run(self) -> anyhow::Result<u8> {
+        let report = Bundle::open(&self.bundle)?.verify()?;
+        let verified = Verified {
+            sections: report.sections,
+            segments: report.segments,
+            steps: report.steps,
+            weights: report.weights,
+            len_bytes: report.len_bytes,
+        };
+        if self.json {
+            print(&(serde_json::to_string(&verified)? + "\n"))?;
+        } else {
+            print(&format!(
+                "{}: good; {} sections, {} segments, {} steps, {} weights, {} bytes\n",
+                self.bundle.display(),
+                verified.sections,
+                verified.segments,
+                verified.steps,
+                verified.weights,
+                verified.len_bytes,
+            ))?;
+        }
+        Ok(tfjet::exit::GOOD)
+    }
+}

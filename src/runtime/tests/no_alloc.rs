@@ -1,0 +1,117 @@
+//! A run with input shapes that have been there before allocates nothing.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use common::{FakeBackend, Model, f32s, map};
+use tfjet_core::{Attrs, DType, Tensor};
+use tfjet_runtime::{Latency, Session, SessionOptions};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting the calls of each thread that ask for memory.
+struct Counting;
+
+fn count() {
+    // A thread that ends has no counter any more, and nobody to ask for it.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: every call goes to `System` as it came; the counter is a plain cell of the thread, made
+// without allocating.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps this function's contract, which is `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+fn session(max_shapes: usize) -> Session {
+    let mut model = Model::default();
+    let x = model.input(DType::F32, "n,64");
+    let c = model.constant(&f32s(&[64], &[0.5; 64]));
+    let made: Vec<u32> = (0..5).map(|_| model.computed(DType::F32, "n,64")).collect();
+    model.engine(0, &[x], &[made[0]]);
+    model.op("Relu", Attrs::default(), &[made[0]], &[made[1]]);
+    model.engine(1, &[made[1]], &[made[2]]);
+    model.op("Neg", Attrs::default(), &[made[2]], &[made[3]]);
+    model.op("Identity", Attrs::default(), &[made[3]], &[made[4]]);
+    for output in [made[1], made[4], x, c] {
+        model.output(output);
+    }
+    let backend = FakeBackend(|_| Ok(map(|x| x - 1.0)));
+    let options = SessionOptions {
+        max_shapes,
+        ..SessionOptions::default()
+    };
+    Session::load_on(model.bundle(), Some(&backend), &options).unwrap()
+}
+
+fn run(session: &mut Session, input: &Tensor) -> usize {
+    allocations(|| {
+        let outputs = session.run(&[input.view()]).unwrap();
+        let bytes: usize = outputs.iter().map(|(_, view)| view.bytes().len()).sum();
+        assert!(bytes > 0);
+    })
+}
+
+#[test]
+fn runs_of_shapes_that_are_held_allocate_nothing() {
+    let inputs: Vec<Tensor> = [1, 9, 4]
+        .map(|rows| Tensor::zeros(DType::F32, &[rows, 64]).unwrap())
+        .into();
+    let mut session = session(2);
+    assert!(run(&mut session, &inputs[0]) > 0, "the counter counts");
+    run(&mut session, &inputs[1]);
+    for _ in 0..3 {
+        assert_eq!(run(&mut session, &inputs[0]), 0);
+        assert_eq!(run(&mut session, &inputs[1]), 0);
+    }
+    assert!(run(&mut session, &inputs[2]) > 0, "a new shape");
+    assert!(run(&mut session, &inputs[0]) > 0, "a shape that went");
+}
+
+#[test]
+fn pushing_latencies_allocates_nothing() {
+    let mut latency = Latency::new();
+    let counted = allocations(|| {
+        for nanoseconds in 0..10_000 {
+            latency.push(Duration::from_nanos(nanoseconds));
+        }
+    });
+    assert_eq!(counted, 0);
+    assert_eq!(latency.count(), 10_000);
+}
