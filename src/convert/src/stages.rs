@@ -1,11 +1,12 @@
 //! The converter's stages in order: import, resolve, infer and fold, partition, lower.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tfjet_core::NetworkSpec;
 
 use crate::ConvertError;
-use crate::graph::{InputRequest, OutputRequest, TypedGraph, build};
+use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
 use crate::lower::{WeightsStore, lower_segment};
 use crate::partition::{Partition, PartitionOptions, partition};
 use crate::passes::{fold_scales, type_graph};
@@ -86,10 +87,11 @@ pub fn lower_source(
     let keep = |node: &crate::graph::Node| {
         options.partition.exclusion(&node.name, &node.op).is_some()
     };
-    let typed = type_graph(graph, &keep).map_err(|source| ConvertError::Type {
+    let mut typed = type_graph(graph, &keep).map_err(|source| ConvertError::Type {
         file: file.into(),
         source,
     })?;
+    drop_unread_inputs(&mut typed);
     let partition = partition(&typed, &options.partition);
     if partition.segments.is_empty() && !options.allow_residual_only {
         return Err(ConvertError::NoSegment {
@@ -128,6 +130,23 @@ pub fn lower_source(
         networks,
         weights,
     })
+}
+
+/// An input that no output depends on need not be fed.
+fn drop_unread_inputs(typed: &mut TypedGraph) {
+    let mut read: BTreeSet<WireId> =
+        typed.graph.outputs.iter().map(|output| output.wire).collect();
+    for &id in &typed.order {
+        read.extend(typed.graph.node(id).inputs.iter().copied());
+    }
+    let notes = &mut typed.notes;
+    typed.graph.inputs.retain(|input| {
+        let kept = read.contains(&input.wire);
+        if !kept {
+            notes.push(format!("input `{}` dropped: no output depends on it", input.name));
+        }
+        kept
+    });
 }
 
 fn check_exclusions(source: &SourceGraph, options: &PartitionOptions) -> Result<(), ConvertError> {

@@ -19,7 +19,10 @@ use source::Parts;
 use typed_graph::{TypedSource, typed_graph};
 
 fn parts(source: &TypedSource) -> Parts {
-    let options = PartitionOptions { min_segment_size: 1, ..PartitionOptions::default() };
+    let options = PartitionOptions {
+        min_segment_size: 1,
+        ..PartitionOptions::default()
+    };
     let typed = source::typed(&source.0, &[], &options).unwrap();
     Parts::new(typed, &options)
 }
@@ -79,5 +82,8 @@ fn random_graphs_reach_every_lowering() {
             missed.remove(typed.graph.node(*id).op.as_str());
         }
     }
-    assert!(missed.is_empty(), "`typed_graph` has no case for {missed:?}");
+    assert!(
+        missed.is_empty(),
+        "`typed_graph` has no case for {missed:?}"
+    );
 }

@@ -33,7 +33,7 @@ pub use manifest::{
 };
 pub use network::{
     ActivationType, ElementWiseOperation, GatherMode, InterpolationMode, Layer, LayerSpec,
-    MatrixOperation, NetworkSpec, NetworkTensor, PoolingType, ReduceOperation, ReshapeDim,
+    MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation, ReshapeDim,
     ResizeCoordinateTransformation, ResizeRounding, SampleMode, TensorId, TopKOperation,
     UnaryOperation, WeightsEntry, WeightsId, WeightsTable,
 };

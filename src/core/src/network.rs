@@ -121,6 +121,8 @@ pub enum Layer {
         pre_padding: Vec<usize>,
         /// Zeros after each spatial axis.
         post_padding: Vec<usize>,
+        /// Whether the paddings hold or follow from the input's size.
+        padding_mode: PaddingMode,
         /// Channel groups.
         groups: usize,
     },
@@ -177,6 +179,8 @@ pub enum Layer {
         pre_padding: Vec<usize>,
         /// After each spatial axis.
         post_padding: Vec<usize>,
+        /// Whether the paddings hold or follow from the input's size.
+        padding_mode: PaddingMode,
         /// An average divides by the number of elements that are no padding.
         average_count_excludes_padding: bool,
     },
@@ -386,6 +390,16 @@ pub enum UnaryOperation {
     Sign,
     /// Half to even.
     Round,
+}
+
+/// `PaddingMode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PaddingMode {
+    /// The paddings given (`kEXPLICIT_ROUND_DOWN`).
+    Explicit,
+    /// As much that the output has `ceil(input / stride)` elements, an odd one after
+    /// (`kSAME_UPPER`). The paddings given are zero.
+    SameUpper,
 }
 
 /// `PoolingType`.

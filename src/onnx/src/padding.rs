@@ -60,9 +60,7 @@ fn origin(
     let mut at = id;
     while channels(spec, at) == Some(own) && chain.len() <= makers.len() {
         let maker = makers.get(&at)?;
-        let is_concatenation = matches!(maker.layer, Layer::Concatenation { axis: 1 })
-            && spec.tensor(at)?.shape.as_fixed().is_some();
-        if is_dense(maker) || is_concatenation {
+        if is_dense(maker) || is_fixed_concatenation(spec, maker) {
             return Some(chain);
         }
         if !keeps_channels(&maker.layer) && !is_depthwise(maker, weights) {
@@ -80,6 +78,13 @@ pub(crate) fn channels(spec: &NetworkSpec, id: TensorId) -> Option<usize> {
     let is_image = tensor.dtype == DType::F32 && tensor.shape.rank() >= 3;
     let channels = tensor.shape.dims().get(1).and_then(Dim::fixed)?;
     (is_image && channels > 0).then_some(channels)
+}
+
+/// A concatenation of channels whose output has a fixed shape, so that zeros can join it.
+pub(crate) fn is_fixed_concatenation(spec: &NetworkSpec, layer: &LayerSpec) -> bool {
+    let output = layer.outputs.first().and_then(|id| spec.tensor(*id));
+    matches!(layer.layer, Layer::Concatenation { axis: 1 })
+        && output.is_some_and(|tensor| tensor.shape.as_fixed().is_some())
 }
 
 /// Is each channel computed from the same channel of the only input?

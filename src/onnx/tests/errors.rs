@@ -167,6 +167,7 @@ fn rejects_parameters_that_do_not_fit_the_tensors() {
         dilation: vec![1, 1],
         pre_padding: vec![0, 0],
         post_padding: vec![0, 0],
+        padding_mode: tfjet_core::PaddingMode::Explicit,
         groups,
     };
     let strict = SampleMode::Strict;
@@ -361,6 +362,7 @@ fn random_layer(mut next: impl FnMut(usize) -> usize) -> Layer {
             dilation: b,
             pre_padding: c,
             post_padding: d,
+            padding_mode: tfjet_core::PaddingMode::Explicit,
             groups: pair.0,
         },
         1 => Layer::Pooling {
@@ -369,6 +371,7 @@ fn random_layer(mut next: impl FnMut(usize) -> usize) -> Layer {
             stride: b,
             pre_padding: c,
             post_padding: d,
+            padding_mode: tfjet_core::PaddingMode::Explicit,
             average_count_excludes_padding: false,
         },
         2 => Layer::Reduce {

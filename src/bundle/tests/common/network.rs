@@ -1,6 +1,6 @@
 use tfjet_core::{
     ActivationType, DType, ElementWiseOperation, GatherMode, InterpolationMode, Layer, LayerSpec,
-    MatrixOperation, NetworkSpec, NetworkTensor, PoolingType, ReduceOperation, ReshapeDim,
+    MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation, ReshapeDim,
     ResizeCoordinateTransformation, ResizeRounding, SampleMode, Shape, TensorId, TopKOperation,
     UnaryOperation, WeightsId,
 };
@@ -99,6 +99,7 @@ pub(crate) fn every_layer() -> NetworkSpec {
             stride: vec![2, 1],
             pre_padding: vec![0, 1],
             post_padding: vec![1, 0],
+            padding_mode: PaddingMode::Explicit,
             average_count_excludes_padding: true,
         }),
     );
@@ -205,6 +206,7 @@ fn convolution() -> Layer {
         dilation: vec![1, 1],
         pre_padding: vec![0, 0],
         post_padding: vec![1, 1],
+        padding_mode: PaddingMode::SameUpper,
         groups: 1,
     }
 }

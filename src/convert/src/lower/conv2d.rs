@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tfjet_core::{Dim, Layer, Shape, Tensor, TensorId, WeightsId};
+use tfjet_core::{Dim, Layer, PaddingMode, Shape, Tensor, TensorId, WeightsId};
 
 use super::activation::{activation, fused_prelu};
 use super::op::{FLOATS, Op};
@@ -16,6 +16,7 @@ pub(super) struct Window {
     pub(super) dilation: [usize; 2],
     pub(super) pre_padding: [usize; 2],
     pub(super) post_padding: [usize; 2],
+    pub(super) padding_mode: PaddingMode,
 }
 
 /// Reads strides, dilations and padding for a window of `size` that maps `input` to `output`
@@ -55,6 +56,7 @@ pub(super) fn window(
     let padding = op.attrs.str_or("padding", "VALID")?;
     let mut pre_padding = [0; 2];
     let mut post_padding = [0; 2];
+    let mut padding_mode = PaddingMode::Explicit;
     for spatial in 0..2 {
         let axis = axes[spatial];
         let extent = (size[spatial] - 1) * dilation[spatial] + 1;
@@ -74,10 +76,8 @@ pub(super) fn window(
                     }
                     _ if stride[spatial] == 1 => extent - 1,
                     _ => {
-                        return refuse(format!(
-                            "SAME padding with stride {} needs a fixed size on axis {axis}",
-                            stride[spatial]
-                        ));
+                        padding_mode = PaddingMode::SameUpper;
+                        0
                     }
                 };
                 pre_padding[spatial] = total / 2;
@@ -86,7 +86,12 @@ pub(super) fn window(
             other => return refuse(format!("padding {other} is not known")),
         }
     }
+    if padding_mode == PaddingMode::SameUpper {
+        pre_padding = [0; 2];
+        post_padding = [0; 2];
+    }
     Ok(Window {
+        padding_mode,
         layout,
         stride,
         dilation,
@@ -138,6 +143,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         dilation: window.dilation.to_vec(),
         pre_padding: window.pre_padding.to_vec(),
         post_padding: window.post_padding.to_vec(),
+        padding_mode: window.padding_mode,
         groups,
     };
     let result = op.emit(layer, &[image], dtype, &output, layout);

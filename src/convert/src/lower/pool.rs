@@ -34,6 +34,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         stride: window.stride.to_vec(),
         pre_padding: window.pre_padding.to_vec(),
         post_padding: window.post_padding.to_vec(),
+        padding_mode: window.padding_mode,
         average_count_excludes_padding: true,
     };
     let image = op.tensor(0, layout)?;

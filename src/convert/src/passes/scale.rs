@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tfjet_core::{Layer, NetworkSpec, SampleMode, Tensor, TensorId, WeightsId};
+use tfjet_core::{Layer, NetworkSpec, PaddingMode, SampleMode, Tensor, TensorId, WeightsId};
 
 use crate::lower::{Refusal, WeightsStore};
 
@@ -192,6 +192,7 @@ fn padded(
     let Layer::Convolution {
         pre_padding,
         post_padding,
+        padding_mode: PaddingMode::Explicit,
         ..
     } = &mut layer
     else {

@@ -34,11 +34,16 @@ impl Source {
                 inputs: node.inputs.iter().map(producer).collect(),
             })
             .collect();
-        let mut pending: Vec<usize> =
-            graph.outputs.iter().map(|output| places[output.node.as_str()]).collect();
+        let mut pending: Vec<usize> = graph
+            .outputs
+            .iter()
+            .map(|output| places[output.node.as_str()])
+            .collect();
         if pending.is_empty() {
-            let read: BTreeSet<usize> =
-                nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
+            let read: BTreeSet<usize> = nodes
+                .iter()
+                .flat_map(|node| node.inputs.iter().copied())
+                .collect();
             pending = (0..nodes.len())
                 .filter(|index| !read.contains(index))
                 .filter(|&index| !matches!(nodes[index].op.as_str(), "Const" | "Placeholder"))
@@ -55,11 +60,19 @@ impl Source {
 
     /// The part of the graph that the outputs depend on, with the places of its nodes here.
     pub(crate) fn pruned(&self) -> (Vec<tftrt::Node>, Vec<usize>) {
-        let kept: Vec<usize> = (0..self.nodes.len()).filter(|&index| self.needed[index]).collect();
+        let kept: Vec<usize> = (0..self.nodes.len())
+            .filter(|&index| self.needed[index])
+            .collect();
         let nodes = kept.iter().map(|&index| {
             let node = self.nodes[index].clone();
-            let inputs = node.inputs.iter().filter_map(|input| kept.binary_search(input).ok());
-            tftrt::Node { inputs: inputs.collect(), ..node }
+            let inputs = node
+                .inputs
+                .iter()
+                .filter_map(|input| kept.binary_search(input).ok());
+            tftrt::Node {
+                inputs: inputs.collect(),
+                ..node
+            }
         });
         (nodes.collect(), kept)
     }
@@ -73,7 +86,11 @@ impl Source {
 
 /// Each segment taken as one node, the source graph has no cycle. A segment that is not convex
 /// would be on one.
-pub(crate) fn is_acyclic(source: &Source, partition: &Partition, options: &PartitionOptions) -> bool {
+pub(crate) fn is_acyclic(
+    source: &Source,
+    partition: &Partition,
+    options: &PartitionOptions,
+) -> bool {
     let count = source.nodes.len();
     let mut group: Vec<usize> = (0..count).collect();
     for (number, segment) in partition.segments.iter().enumerate() {
@@ -107,8 +124,11 @@ pub(crate) fn is_acyclic(source: &Source, partition: &Partition, options: &Parti
         }
     }
     let groups = unread_inputs.len();
-    let mut ready: Vec<usize> =
-        unread_inputs.iter().filter(|(_, count)| **count == 0).map(|(group, _)| *group).collect();
+    let mut ready: Vec<usize> = unread_inputs
+        .iter()
+        .filter(|(_, count)| **count == 0)
+        .map(|(group, _)| *group)
+        .collect();
     let mut done = 0;
     while let Some(group) = ready.pop() {
         done += 1;
@@ -136,14 +156,21 @@ pub(crate) fn runs_in_order(typed: &TypedGraph, partition: &Partition) {
             Unit::Segment(index) => {
                 assert_eq!(*index, segments, "segments run in their order");
                 segments += 1;
-                (&partition.segments[*index].nodes, Some(&partition.segments[*index]))
+                (
+                    &partition.segments[*index].nodes,
+                    Some(&partition.segments[*index]),
+                )
             }
             Unit::Residual(id) => (std::slice::from_ref(id), None),
         };
         if let Some(segment) = takes {
             assert_eq!(segment.name, format!("segment_{}", segments - 1));
             for input in &segment.inputs {
-                assert!(made.contains(input), "{}: {input:?} is not made yet", segment.name);
+                assert!(
+                    made.contains(input),
+                    "{}: {input:?} is not made yet",
+                    segment.name
+                );
             }
             border(typed, segment);
         }
@@ -152,7 +179,11 @@ pub(crate) fn runs_in_order(typed: &TypedGraph, partition: &Partition) {
             assert!(ran.insert(id), "{} runs twice", typed.graph.node(id).name);
             for &wire in &typed.graph.node(id).inputs {
                 let known = is_constant(wire) || inside.contains(&wire) || made.contains(&wire);
-                assert!(known, "{} reads {wire:?} too early", typed.graph.node(id).name);
+                assert!(
+                    known,
+                    "{} reads {wire:?} too early",
+                    typed.graph.node(id).name
+                );
             }
             let slots = typed.facts[id.index()].len();
             inside.extend((0..slots).map(|slot| WireId::new(id, u32::try_from(slot).unwrap())));
@@ -163,7 +194,11 @@ pub(crate) fn runs_in_order(typed: &TypedGraph, partition: &Partition) {
         }
     }
     assert_eq!(segments, partition.segments.len());
-    assert_eq!(ran, typed.order.iter().copied().collect(), "the nodes that run are the live ones");
+    assert_eq!(
+        ran,
+        typed.order.iter().copied().collect(),
+        "the nodes that run are the live ones"
+    );
     for output in &typed.graph.outputs {
         let known = is_constant(output.wire) || made.contains(&output.wire);
         assert!(known, "output {} is not made", output.name);
@@ -182,8 +217,18 @@ fn border(typed: &TypedGraph, segment: &Segment) {
         .filter(|&wire| fed(wire) || !is_member(wire.node))
         .filter(|&wire| typed.fact(wire).value.is_none())
         .collect();
-    assert_eq!(BTreeSet::from_iter(segment.inputs.iter().copied()), inputs, "{}", segment.name);
-    assert_eq!(segment.inputs.len(), inputs.len(), "{}: an input twice", segment.name);
+    assert_eq!(
+        BTreeSet::from_iter(segment.inputs.iter().copied()),
+        inputs,
+        "{}",
+        segment.name
+    );
+    assert_eq!(
+        segment.inputs.len(),
+        inputs.len(),
+        "{}: an input twice",
+        segment.name
+    );
     let read_outside = typed
         .order
         .iter()
@@ -194,8 +239,18 @@ fn border(typed: &TypedGraph, segment: &Segment) {
         .chain(wanted)
         .filter(|&wire| is_member(wire.node) && !fed(wire))
         .collect();
-    assert_eq!(BTreeSet::from_iter(segment.outputs.iter().copied()), outputs, "{}", segment.name);
-    assert_eq!(segment.outputs.len(), outputs.len(), "{}: an output twice", segment.name);
+    assert_eq!(
+        BTreeSet::from_iter(segment.outputs.iter().copied()),
+        outputs,
+        "{}",
+        segment.name
+    );
+    assert_eq!(
+        segment.outputs.len(),
+        outputs.len(),
+        "{}: an output twice",
+        segment.name
+    );
 }
 
 /// Every segment has the nodes that the user asked for, its constants counted.
@@ -203,8 +258,10 @@ pub(crate) fn respects_minimum(source: &Source, partition: &Partition, options: 
     for segment in &partition.segments {
         let members: BTreeSet<usize> = segment.nodes.iter().map(|id| id.index()).collect();
         let mut constants: BTreeSet<usize> = BTreeSet::new();
-        let mut pending: Vec<usize> =
-            members.iter().flat_map(|&member| source.nodes[member].inputs.clone()).collect();
+        let mut pending: Vec<usize> = members
+            .iter()
+            .flat_map(|&member| source.nodes[member].inputs.clone())
+            .collect();
         while let Some(index) = pending.pop() {
             match source.nodes[index].op.as_str() {
                 "Const" => {
@@ -215,14 +272,44 @@ pub(crate) fn respects_minimum(source: &Source, partition: &Partition, options: 
             }
         }
         let size = members.len() + constants.len();
-        assert!(size >= options.min_segment_size, "{} has {size} nodes", segment.name);
+        assert!(
+            size >= options.min_segment_size,
+            "{} has {size} nodes",
+            segment.name
+        );
     }
 }
 
 /// Is the node outside although its lowering and the user accept it?
-pub(crate) fn is_left_out_for_size(typed: &TypedGraph, id: NodeId, options: &PartitionOptions) -> bool {
+pub(crate) fn is_left_out_for_size(
+    typed: &TypedGraph,
+    id: NodeId,
+    options: &PartitionOptions,
+) -> bool {
     let node = typed.graph.node(id);
     options.exclusion(&node.name, &node.op).is_none() && validate(typed, id).is_ok()
+}
+
+/// A node is said to be outside for the size of its segment where nothing else keeps it there.
+pub(crate) fn gives_true_reasons(
+    typed: &TypedGraph,
+    partition: &Partition,
+    options: &PartitionOptions,
+) {
+    let size = format!(
+        "its segment would have fewer than {} nodes",
+        options.min_segment_size
+    );
+    for residual in &partition.residual {
+        let left_out = is_left_out_for_size(typed, residual.node, options);
+        let name = &typed.graph.node(residual.node).name;
+        assert_eq!(
+            residual.reason.0 == size,
+            left_out,
+            "{name}: {}",
+            residual.reason
+        );
+    }
 }
 
 /// Every source node stands in one place, and that place says the same.
@@ -236,7 +323,11 @@ pub(crate) fn stands_once(
     let mut segment_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (number, segment) in partition.segments.iter().enumerate() {
         for id in &segment.nodes {
-            assert_eq!(segment_of.insert(id.index(), number), None, "{id:?} is in two segments");
+            assert_eq!(
+                segment_of.insert(id.index(), number),
+                None,
+                "{id:?} is in two segments"
+            );
         }
     }
     let reasons: BTreeMap<usize, &str> = partition
@@ -244,7 +335,11 @@ pub(crate) fn stands_once(
         .iter()
         .map(|residual| (residual.node.index(), residual.reason.0.as_str()))
         .collect();
-    assert_eq!(reasons.len(), partition.residual.len(), "a residual op twice");
+    assert_eq!(
+        reasons.len(),
+        partition.residual.len(),
+        "a residual op twice"
+    );
     assert_eq!(segment_of.len() + reasons.len(), typed.order.len());
     for (index, disposition) in dispositions.iter().enumerate() {
         let node = &source.nodes[index];

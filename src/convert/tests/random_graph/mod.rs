@@ -24,9 +24,18 @@ impl fmt::Debug for RandomGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}", self.options)?;
         for node in &self.nodes {
-            writeln!(f, "  {} = {}({})", node.name, node.op, node.inputs.join(", "))?;
+            writeln!(
+                f,
+                "  {} = {}({})",
+                node.name,
+                node.op,
+                node.inputs.join(", ")
+            )?;
         }
-        let outputs = self.outputs.iter().map(|output| format!("{}:{}", output.node, output.port));
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|output| format!("{}:{}", output.node, output.port));
         write!(f, "  outputs: {}", outputs.collect::<Vec<_>>().join(", "))
     }
 }
@@ -42,6 +51,7 @@ enum Kind {
     Identity,
     Constant,
     IdentityOfConstant,
+    ConstantArithmetic,
     AddN,
     Concat,
     Split,
@@ -63,7 +73,7 @@ struct Seed {
     is_output: bool,
 }
 
-fn seed() -> impl Strategy<Value = Seed> {
+fn seed(more: Kind) -> impl Strategy<Value = Seed> {
     let kind = prop_oneof![
         6 => Just(Kind::Unary),
         6 => Just(Kind::Binary),
@@ -79,6 +89,7 @@ fn seed() -> impl Strategy<Value = Seed> {
         2 => Just(Kind::Split),
         1 => Just(Kind::Unpack),
         1 => Just(Kind::Placeholder),
+        2 => Just(more),
     ];
     let pick = || prop_oneof![0u8..3, any::<u8>()];
     (
@@ -90,38 +101,51 @@ fn seed() -> impl Strategy<Value = Seed> {
         prop::bool::weighted(0.06),
         prop::bool::weighted(0.05),
     )
-        .prop_map(|(kind, picks, variant, prefix, place, is_excluded, is_output)| Seed {
-            kind,
-            picks,
-            variant,
-            prefix,
-            place,
-            is_excluded,
-            is_output,
-        })
+        .prop_map(
+            |(kind, picks, variant, prefix, place, is_excluded, is_output)| Seed {
+                kind,
+                picks,
+                variant,
+                prefix,
+                place,
+                is_excluded,
+                is_output,
+            },
+        )
 }
 
 /// Graphs of up to `size` ops in which no op has constant inputs only.
 pub(crate) fn random_graph(size: usize) -> impl Strategy<Value = RandomGraph> {
+    graph_of(seed(Kind::Constant), size)
+}
+
+/// Graphs of up to `size` ops, some of which can be folded.
+pub(crate) fn foldable_graph(size: usize) -> impl Strategy<Value = RandomGraph> {
+    graph_of(seed(Kind::ConstantArithmetic), size)
+}
+
+fn graph_of(seed: impl Strategy<Value = Seed>, size: usize) -> impl Strategy<Value = RandomGraph> {
     let denied = prop::collection::btree_set(
         prop::sample::select(vec!["Mul", "AddN", "Split", "ConcatV2", "Identity", "Relu"]),
         0..2,
     );
     (
-        prop::collection::vec(seed(), 1..=size),
+        prop::collection::vec(seed, 1..=size),
         1usize..=5,
         prop::bool::ANY,
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.3),
         prop_oneof![3 => Just(BTreeSet::new()), 1 => denied],
     )
-        .prop_map(|(seeds, min_segment_size, batch, shuffled, chosen, denied)| {
-            let mut growing = Growing::new((!batch).then_some(2));
-            for seed in &seeds {
-                growing.grow(seed);
-            }
-            growing.finish(min_segment_size, shuffled, chosen, &denied)
-        })
+        .prop_map(
+            |(seeds, min_segment_size, batch, shuffled, chosen, denied)| {
+                let mut growing = Growing::new((!batch).then_some(2));
+                for seed in &seeds {
+                    growing.grow(seed);
+                }
+                growing.finish(min_segment_size, shuffled, chosen, &denied)
+            },
+        )
 }
 
 /// A tensor that depends on a placeholder.
@@ -175,7 +199,10 @@ impl Growing {
             self.excluded.insert(name.clone());
         }
         if seed.is_output {
-            self.outputs.push(OutputRequest { node: name.clone(), port: 0 });
+            self.outputs.push(OutputRequest {
+                node: name.clone(),
+                port: 0,
+            });
         }
         name
     }
@@ -185,7 +212,12 @@ impl Growing {
     }
 
     fn tensor(&self, pick: u8, fits: impl Fn(&Wire) -> bool) -> Option<Wire> {
-        let fitting: Vec<&Wire> = self.tensors.iter().rev().filter(|wire| fits(wire)).collect();
+        let fitting: Vec<&Wire> = self
+            .tensors
+            .iter()
+            .rev()
+            .filter(|wire| fits(wire))
+            .collect();
         (!fitting.is_empty()).then(|| fitting[usize::from(pick) % fitting.len()].clone())
     }
 
@@ -194,7 +226,8 @@ impl Growing {
     }
 
     fn like(&self, pick: u8, wire: &Wire) -> Wire {
-        self.tensor(pick, |other| other.dims == wire.dims).expect("the wire is like itself")
+        self.tensor(pick, |other| other.dims == wire.dims)
+            .expect("the wire is like itself")
     }
 
     fn push(&mut self, name: String, dims: Vec<Option<usize>>) {
@@ -208,7 +241,8 @@ impl Growing {
             return name.clone();
         }
         let name = format!("{}_c", self.name(seed));
-        self.nodes.push((seed.place, source::constant(&name, &[], &[0.5f32])));
+        self.nodes
+            .push((seed.place, source::constant(&name, &[], &[0.5f32])));
         self.scalars.push(name.clone());
         name
     }
@@ -219,7 +253,8 @@ impl Growing {
             return name.clone();
         }
         let name = format!("{}_axis", self.name(seed));
-        self.nodes.push((seed.place, source::constant(&name, &[], &[1i32])));
+        self.nodes
+            .push((seed.place, source::constant(&name, &[], &[1i32])));
         self.axes.push(name.clone());
         name
     }
@@ -260,16 +295,19 @@ impl Growing {
                 self.push(name, first.dims);
             }
             Kind::Constant => {
-                let seed = Seed { picks: [u8::MAX; 3], ..seed.clone() };
                 if self.scalars.len() < 4 {
-                    let name = format!("{}_c", self.name(&seed));
-                    self.nodes.push((seed.place, source::constant(&name, &[], &[0.25f32])));
+                    let name = format!("{}_c", self.name(seed));
+                    self.nodes
+                        .push((seed.place, source::constant(&name, &[], &[0.25f32])));
                     self.scalars.push(name);
                 }
             }
             Kind::IdentityOfConstant => {
-                let seed = Seed { is_output: false, ..seed.clone() };
-                if seed.variant % 3 == 0 {
+                let seed = Seed {
+                    is_output: false,
+                    ..seed.clone()
+                };
+                if seed.variant.is_multiple_of(3) {
                     let axis = self.axis(&seed);
                     let name = self.add(&seed, "Identity", &[&axis], &[]);
                     self.axes.push(name);
@@ -278,6 +316,11 @@ impl Growing {
                     let name = self.add(&seed, "Identity", &[&constant], &[]);
                     self.scalars.push(name);
                 }
+            }
+            Kind::ConstantArithmetic => {
+                let (first, second) = (self.scalar(seed), self.scalar(seed));
+                let name = self.add(seed, "Mul", &[&first, &second], &[]);
+                self.scalars.push(name);
             }
             Kind::AddN => {
                 let second = self.like(seed.picks[1], &first);
@@ -294,7 +337,10 @@ impl Growing {
                 };
                 let second = self.tensor(seed.picks[1], |wire| wire.dims.len() == 2);
                 let second = second.unwrap_or_else(|| first.clone());
-                let width: usize = [&first, &second].iter().filter_map(|wire| wire.dims[1]).sum();
+                let width: usize = [&first, &second]
+                    .iter()
+                    .filter_map(|wire| wire.dims[1])
+                    .sum();
                 if width > 16 {
                     return;
                 }
@@ -319,10 +365,18 @@ impl Growing {
                 } else {
                     let num = if width == 2 { 2 } else { 4 };
                     let attrs = [("num", num), ("axis", 1)];
-                    (self.add(seed, "Unpack", &[&input], &attrs), width, vec![self.batch])
+                    (
+                        self.add(seed, "Unpack", &[&input], &attrs),
+                        width,
+                        vec![self.batch],
+                    )
                 };
                 for slot in 0..count {
-                    let wire = if slot == 0 { name.clone() } else { format!("{name}:{slot}") };
+                    let wire = if slot == 0 {
+                        name.clone()
+                    } else {
+                        format!("{name}:{slot}")
+                    };
                     self.push(wire, part.clone());
                 }
             }
@@ -337,7 +391,11 @@ impl Growing {
         chosen: bool,
         denied: &BTreeSet<&str>,
     ) -> RandomGraph {
-        if self.nodes.iter().all(|(_, node)| matches!(node.op.as_str(), "Placeholder" | "Const")) {
+        if self
+            .nodes
+            .iter()
+            .all(|(_, node)| matches!(node.op.as_str(), "Placeholder" | "Const"))
+        {
             self.nodes.push((0, source::node("z", "Relu", &["feed"])));
         }
         if shuffled {

@@ -19,7 +19,9 @@ pub(crate) fn node(name: &str, op: &str, inputs: &[&str]) -> SourceNode {
 
 /// A placeholder of `f32`; `None` stands for an unknown dim.
 pub(crate) fn placeholder(name: &str, dims: &[Option<usize>]) -> SourceNode {
-    let dims = dims.iter().map(|dim| dim.map_or_else(|| Dim::Symbolic("?".into()), Dim::Fixed));
+    let dims = dims
+        .iter()
+        .map(|dim| dim.map_or_else(|| Dim::Symbolic("?".into()), Dim::Fixed));
     SourceNode {
         attrs: Attrs::default()
             .with("dtype", AttrValue::Type(Some(DType::F32)))
@@ -54,8 +56,10 @@ pub(crate) fn typed(
         format: Format::FrozenGraph,
     };
     let graph = build(source, &[], outputs).map_err(|error| error.to_string())?;
-    type_graph(graph, &|node| options.exclusion(&node.name, &node.op).is_some())
-        .map_err(|error| error.to_string())
+    type_graph(graph, &|node| {
+        options.exclusion(&node.name, &node.op).is_some()
+    })
+    .map_err(|error| error.to_string())
 }
 
 /// A typed graph and its parts.

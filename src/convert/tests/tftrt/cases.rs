@@ -105,6 +105,18 @@ const SIMPLE_MULTI_ENGINES: Case<'_> = &[
     ("output_0", "Erfc", &["sub1"]),
 ];
 
+/// Which branch the constant joins depends on the placeholder's place in the walk.
+const BY_NAME: Case<'_> = &[
+    ("feed", "Placeholder", &[]),
+    ("relu", "Relu", &["feed"]),
+    ("gain", "Const", &[]),
+    ("mul", "Mul", &["relu", "gain"]),
+    ("abs", "Abs", &["mul"]),
+    ("erfc", "Erfc", &["relu"]),
+    ("add", "Add", &["erfc", "gain"]),
+    ("exp", "Exp", &["add"]),
+];
+
 fn nodes(case: Case<'_>) -> Vec<Node> {
     case.iter()
         .map(|(name, op, inputs)| Node {
@@ -121,7 +133,12 @@ fn nodes(case: Case<'_>) -> Vec<Node> {
 fn names(nodes: &[Node], segments: &[Vec<usize>]) -> Vec<Vec<String>> {
     segments
         .iter()
-        .map(|segment| segment.iter().map(|&node| nodes[node].name.clone()).collect())
+        .map(|segment| {
+            segment
+                .iter()
+                .map(|&node| nodes[node].name.clone())
+                .collect()
+        })
         .collect()
 }
 
@@ -140,15 +157,15 @@ fn by_lists(case: Case<'_>, member: &[&str], reads: &[&str], read: &[&str]) -> V
 }
 
 /// The segments of a frozen graph in which every op but `Erfc` and `DivNoNan` has a layer.
-fn by_ops(case: Case<'_>) -> Vec<Vec<String>> {
+fn by_ops(case: Case<'_>, minimum: usize) -> Vec<Vec<String>> {
     let nodes = nodes(case);
     let candidate =
         |node: usize| !matches!(nodes[node].op.as_str(), "Placeholder" | "Erfc" | "DivNoNan");
-    names(&nodes, &segments(&nodes, &candidate, 2))
+    names(&nodes, &segments(&nodes, &candidate, minimum))
 }
 
 /// What tfjet makes of the same graph: the names in each segment.
-fn by_tfjet(case: Case<'_>, excluded: &[&str]) -> Vec<BTreeSet<String>> {
+fn by_tfjet(case: Case<'_>, excluded: &[&str], minimum: usize) -> Vec<BTreeSet<String>> {
     let source: Vec<SourceNode> = case
         .iter()
         .map(|(name, op, inputs)| match *op {
@@ -158,7 +175,7 @@ fn by_tfjet(case: Case<'_>, excluded: &[&str]) -> Vec<BTreeSet<String>> {
         })
         .collect();
     let options = PartitionOptions {
-        min_segment_size: 2,
+        min_segment_size: minimum,
         exclude_nodes: excluded.iter().map(|&name| name.into()).collect(),
         deny_ops: BTreeSet::new(),
     };
@@ -168,7 +185,10 @@ fn by_tfjet(case: Case<'_>, excluded: &[&str]) -> Vec<BTreeSet<String>> {
         .segments
         .iter()
         .map(|segment| {
-            let names = segment.nodes.iter().map(|id| typed.graph.node(*id).name.clone());
+            let names = segment
+                .nodes
+                .iter()
+                .map(|id| typed.graph.node(*id).name.clone());
             names.collect()
         })
         .collect()
@@ -200,21 +220,24 @@ fn an_empty_graph_has_no_segments() {
 fn simple_graph_is_one_segment() {
     let all = ["add0", "add1", "add2", "add3", "add4"];
     assert_eq!(by_lists(SIMPLE, &all, &all, &all), [all]);
-    assert_eq!(by_tfjet(SIMPLE, &[]), sets(&[&all]));
+    assert_eq!(by_tfjet(SIMPLE, &[], 2), sets(&[&all]));
 }
 
 #[test]
 fn simple_graph_without_a_border_node_is_one_segment() {
     let most = ["add0", "add2", "add3", "add4"];
     assert_eq!(by_lists(SIMPLE, &most, &most, &most), [most]);
-    assert_eq!(by_tfjet(SIMPLE, &["add1"]), sets(&[&most]));
+    assert_eq!(by_tfjet(SIMPLE, &["add1"], 2), sets(&[&most]));
 }
 
 #[test]
 fn a_node_that_may_not_read_from_outside_leaves_with_its_inputs() {
     let member = ["add0", "add2", "add3", "add4"];
     let reads = ["add0", "add1", "add3", "add4"];
-    assert_eq!(by_lists(SIMPLE, &member, &reads, &member), [["add3", "add4"]]);
+    assert_eq!(
+        by_lists(SIMPLE, &member, &reads, &member),
+        [["add3", "add4"]]
+    );
 }
 
 #[test]
@@ -229,17 +252,22 @@ fn a_node_that_may_not_be_read_from_outside_leaves_with_its_readers() {
 fn an_edge_that_closes_a_cycle_is_not_contracted() {
     let member = ["add0", "add1", "add3", "add4"];
     assert!(by_lists(SIMPLE, &member, &member, &member).is_empty());
-    assert_eq!(by_tfjet(SIMPLE, &["add2"]), sets(&[&["add0", "add1"], &["add3", "add4"]]));
+    assert_eq!(
+        by_tfjet(SIMPLE, &["add2"], 2),
+        sets(&[&["add0", "add1"], &["add3", "add4"]])
+    );
 }
 
 #[test]
 fn a_node_outside_cuts_a_graph_in_two() {
-    let most = ["add0", "add1", "add2", "add3", "add4", "add6", "add7", "add8"];
+    let most = [
+        "add0", "add1", "add2", "add3", "add4", "add6", "add7", "add8",
+    ];
     assert_eq!(
         by_lists(MULTIPLE, &most, &most, &most),
         [&["add0", "add1", "add2", "add3"][..], &["add6", "add8"]]
     );
-    let found = by_tfjet(MULTIPLE, &["add5"]);
+    let found = by_tfjet(MULTIPLE, &["add5"], 2);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(together(&found), most, "{found:?}");
 }
@@ -248,49 +276,65 @@ fn a_node_outside_cuts_a_graph_in_two() {
 fn identities_alone_are_no_segment() {
     let all = ["identity0", "identity1", "identity2", "identity3"];
     assert!(by_lists(IDENTITIES, &all, &all, &all).is_empty());
-    assert!(by_tfjet(IDENTITIES, &[]).is_empty());
+    assert!(by_tfjet(IDENTITIES, &[], 2).is_empty());
 }
 
 #[test]
 fn a_constant_that_ops_outside_read_stays_outside() {
     let expected: &[&[&str]] = &[&["add", "add1", "mul"], &["add2", "add3", "mul1"]];
-    assert_eq!(by_ops(CONST_INPUT), expected);
-    assert_eq!(by_tfjet(CONST_INPUT, &[]), sets(expected));
+    assert_eq!(by_ops(CONST_INPUT, 2), expected);
+    assert_eq!(by_tfjet(CONST_INPUT, &[], 2), sets(expected));
 }
 
 #[test]
 fn a_constant_that_members_read_is_a_member() {
-    assert_eq!(by_ops(CONST_DATA_INPUT), [["add", "add1", "c", "mul"]]);
-    assert_eq!(by_tfjet(CONST_DATA_INPUT, &[]), sets(&[&["add", "add1", "mul"]]));
+    assert_eq!(by_ops(CONST_DATA_INPUT, 2), [["add", "add1", "c", "mul"]]);
+    assert_eq!(
+        by_tfjet(CONST_DATA_INPUT, &[], 2),
+        sets(&[&["add", "add1", "mul"]])
+    );
 }
 
 #[test]
 fn chains_on_both_sides_of_an_op_are_two_segments() {
     assert_eq!(
-        by_ops(TWO_CHAINS),
+        by_ops(TWO_CHAINS, 2),
         [
             ["add0", "add1", "c0", "c1", "mul0", "mul1"],
             ["add2", "add3", "c2", "c3", "mul2", "mul3"]
         ]
     );
-    let expected: &[&[&str]] =
-        &[&["add2", "add3", "mul2", "mul3"], &["add0", "add1", "mul0", "mul1"]];
-    assert_eq!(by_tfjet(TWO_CHAINS, &[]), sets(expected));
+    let expected: &[&[&str]] = &[
+        &["add2", "add3", "mul2", "mul3"],
+        &["add0", "add1", "mul0", "mul1"],
+    ];
+    assert_eq!(by_tfjet(TWO_CHAINS, &[], 2), sets(expected));
 }
 
 #[test]
 fn a_branch_goes_to_the_segment_that_reads_it() {
     assert_eq!(
-        by_ops(SIMPLE_MULTI_ENGINES),
+        by_ops(SIMPLE_MULTI_ENGINES, 2),
         [
-            &["add", "add1", "c1", "div1", "mul", "mul1", "one", "one_sub", "sub", "sub1"][..],
+            &[
+                "add", "add1", "c1", "div1", "mul", "mul1", "one", "one_sub", "sub", "sub1"
+            ][..],
             &["c2", "conv", "div", "weights"]
         ]
     );
-    let found = by_tfjet(SIMPLE_MULTI_ENGINES, &[]);
+    let found = by_tfjet(SIMPLE_MULTI_ENGINES, &[], 2);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(
         together(&found),
-        ["add", "add1", "conv", "div", "div1", "mul", "mul1", "one_sub", "sub", "sub1"]
+        [
+            "add", "add1", "conv", "div", "div1", "mul", "mul1", "one_sub", "sub", "sub1"
+        ]
     );
+}
+
+#[test]
+fn a_constant_joins_two_branches_where_it_is_walked_first() {
+    assert_eq!(by_ops(BY_NAME, 4), [["abs", "add", "exp", "gain", "mul"]]);
+    let found = by_tfjet(BY_NAME, &[], 4);
+    assert_eq!(together(&found).len(), 4, "{found:?}");
 }

@@ -57,9 +57,13 @@ fn leave_order(nodes: &[Node]) -> Vec<usize> {
         choice.into_iter().map(Step::Enter)
     };
     let readers = |node: usize| -> Vec<usize> {
-        (0..nodes.len()).filter(|&other| nodes[other].inputs.contains(&node)).collect()
+        (0..nodes.len())
+            .filter(|&other| nodes[other].inputs.contains(&node))
+            .collect()
     };
-    let sources = (0..nodes.len()).filter(|&node| nodes[node].inputs.is_empty()).collect();
+    let sources = (0..nodes.len())
+        .filter(|&node| nodes[node].inputs.is_empty())
+        .collect();
     let mut stack: Vec<Step> = by_name(sources).collect();
     let mut seen = vec![false; nodes.len()];
     let mut order = Vec::with_capacity(nodes.len());
@@ -130,12 +134,17 @@ impl EdgeList {
     }
 
     fn producers(&self, node: usize) -> impl Iterator<Item = usize> {
-        self.incoming[node].iter().map(|&edge| self.edges[edge].from)
+        self.incoming[node]
+            .iter()
+            .map(|&edge| self.edges[edge].from)
     }
 
     /// Makes the edge's end a part of its start. Gives the edges that are gone.
     fn contract(&mut self, edge: usize) -> Vec<usize> {
-        let Edge { from: kept, to: gone } = self.edges[edge];
+        let Edge {
+            from: kept,
+            to: gone,
+        } = self.edges[edge];
         let incoming = std::mem::take(&mut self.incoming[gone]);
         let outgoing = std::mem::take(&mut self.outgoing[gone]);
         for &id in &incoming {

@@ -55,7 +55,10 @@ pub(crate) fn segments_by(nodes: &[Node], rules: &Rules<'_>) -> Vec<Vec<usize>> 
     for cluster in clusters {
         let mut members = cluster.members;
         trim(nodes, &mut members, rules);
-        let effective = members.iter().filter(|&&node| !is_no_op(&nodes[node].op)).count();
+        let effective = members
+            .iter()
+            .filter(|&&node| !is_no_op(&nodes[node].op))
+            .count();
         if effective == 0 || effective < rules.minimum_segment_size {
             continue;
         }
@@ -77,7 +80,10 @@ fn trim(nodes: &[Node], members: &mut BTreeSet<usize>, rules: &Rules<'_>) {
         let mut with_inputs = Vec::new();
         let mut with_outputs = Vec::new();
         for &node in members.iter() {
-            let reads = nodes[node].inputs.iter().any(|input| !members.contains(input));
+            let reads = nodes[node]
+                .inputs
+                .iter()
+                .any(|input| !members.contains(input));
             let is_read = || {
                 let mut readers = (0..nodes.len()).filter(|reader| !members.contains(reader));
                 readers.any(|reader| nodes[reader].inputs.contains(&node))

@@ -8,25 +8,70 @@ use super::{Draft, Wire, texts, with};
 pub(super) fn activation(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.float()?.name;
     let op = draft.one_of(&[
-        "Relu", "Relu6", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "Softsign", "LeakyRelu",
+        "Relu",
+        "Relu6",
+        "Sigmoid",
+        "Tanh",
+        "Elu",
+        "Selu",
+        "Softplus",
+        "Softsign",
+        "LeakyRelu",
     ]);
     let node = draft.op(op, &[&input]);
-    Some(if op == "LeakyRelu" { with(node, "alpha", AttrValue::Float(0.25)) } else { node })
+    Some(if op == "LeakyRelu" {
+        with(node, "alpha", AttrValue::Float(0.25))
+    } else {
+        node
+    })
 }
 
 pub(super) fn unary(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.wire(|wire| wire.dtype != Some(DType::Bool))?.name;
     let op = draft.one_of(&[
-        "Abs", "Neg", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Floor", "Ceil", "Round", "Sign",
-        "Reciprocal", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh",
-        "Atanh", "Rint", "Erf", "Identity",
+        "Abs",
+        "Neg",
+        "Exp",
+        "Log",
+        "Sqrt",
+        "Rsqrt",
+        "Square",
+        "Floor",
+        "Ceil",
+        "Round",
+        "Sign",
+        "Reciprocal",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+        "Acosh",
+        "Atanh",
+        "Rint",
+        "Erf",
+        "Identity",
     ]);
     Some(draft.op(op, &[&input]))
 }
 
 const ARITHMETIC: &[&str] = &[
-    "Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum", "FloorDiv", "FloorMod",
-    "SquaredDifference", "Pow",
+    "Add",
+    "AddV2",
+    "Sub",
+    "Mul",
+    "RealDiv",
+    "Div",
+    "Maximum",
+    "Minimum",
+    "FloorDiv",
+    "FloorMod",
+    "SquaredDifference",
+    "Pow",
 ];
 
 pub(super) fn pairwise(draft: &mut Draft<'_>) -> Option<SourceNode> {
@@ -76,11 +121,17 @@ pub(super) fn reduce(draft: &mut Draft<'_>) -> Option<SourceNode> {
         }
     };
     let keep = draft.below(2) == 0;
-    Some(with(draft.op(op, &[&input.name, &axes]), "keep_dims", AttrValue::Bool(keep)))
+    Some(with(
+        draft.op(op, &[&input.name, &axes]),
+        "keep_dims",
+        AttrValue::Bool(keep),
+    ))
 }
 
 pub(super) fn softmax(draft: &mut Draft<'_>) -> Option<SourceNode> {
-    let input = draft.wire(|wire| wire.rank() > 0 && wire.dtype == Some(DType::F32))?.name;
+    let input = draft
+        .wire(|wire| wire.rank() > 0 && wire.dtype == Some(DType::F32))?
+        .name;
     let op = draft.one_of(&["Softmax", "LogSoftmax"]);
     Some(draft.op(op, &[&input]))
 }
@@ -91,7 +142,11 @@ pub(super) fn product(draft: &mut Draft<'_>) -> Option<SourceNode> {
         let columns = 1 + draft.below(4);
         let turned = draft.below(2) == 1;
         let last = input.last();
-        let matrix = draft.floats(&if turned { [columns, last] } else { [last, columns] });
+        let matrix = draft.floats(&if turned {
+            [columns, last]
+        } else {
+            [last, columns]
+        });
         let node = match draft.below(3) {
             0 => {
                 let bias = draft.floats(&[columns]);
@@ -112,7 +167,11 @@ pub(super) fn product(draft: &mut Draft<'_>) -> Option<SourceNode> {
 pub(super) fn cast(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.wire(|_| true)?;
     let to = draft.one_of(&[DType::F32, DType::F16, DType::I32, DType::I64, DType::Bool]);
-    let node = with(draft.op("Cast", &[&input.name]), "SrcT", AttrValue::Type(input.dtype));
+    let node = with(
+        draft.op("Cast", &[&input.name]),
+        "SrcT",
+        AttrValue::Type(input.dtype),
+    );
     Some(with(node, "DstT", AttrValue::Type(Some(to))))
 }
 
@@ -120,12 +179,21 @@ pub(super) fn compare(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let first = draft.wire(|_| true)?;
     let second = draft.wire(|wire| wire.dtype == first.dtype)?.name;
     if first.dtype == Some(DType::Bool) {
-        return Some(match draft.one_of(&["LogicalAnd", "LogicalOr", "LogicalNot"]) {
-            "LogicalNot" => draft.op("LogicalNot", &[&first.name]),
-            op => draft.op(op, &[&first.name, &second]),
-        });
+        return Some(
+            match draft.one_of(&["LogicalAnd", "LogicalOr", "LogicalNot"]) {
+                "LogicalNot" => draft.op("LogicalNot", &[&first.name]),
+                op => draft.op(op, &[&first.name, &second]),
+            },
+        );
     }
-    let op = draft.one_of(&["Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"]);
+    let op = draft.one_of(&[
+        "Greater",
+        "GreaterEqual",
+        "Less",
+        "LessEqual",
+        "Equal",
+        "NotEqual",
+    ]);
     Some(draft.op(op, &[&first.name, &second]))
 }
 
@@ -144,7 +212,11 @@ pub(super) fn extreme(draft: &mut Draft<'_>) -> Option<SourceNode> {
             let k = 1 + draft.below(input.last());
             let k = draft.ints(&[], &[i32::try_from(k).ok()?]);
             let sorted = AttrValue::Bool(draft.below(4) != 0);
-            Some(with(draft.op("TopKV2", &[&input.name, &k]), "sorted", sorted))
+            Some(with(
+                draft.op("TopKV2", &[&input.name, &k]),
+                "sorted",
+                sorted,
+            ))
         }
         op => {
             let axis = draft.axis(input.rank());
@@ -161,5 +233,9 @@ pub(super) fn outside(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.float()?.name;
     let op = draft.one_of(&["Log1p", "Expm1", "ZerosLike", "Shape", "Erfc"]);
     let node = draft.op(op, &[&input]);
-    Some(if op == "Shape" { with(node, "out_type", AttrValue::Type(Some(DType::I32))) } else { node })
+    Some(if op == "Shape" {
+        with(node, "out_type", AttrValue::Type(Some(DType::I32)))
+    } else {
+        node
+    })
 }

@@ -24,7 +24,11 @@ pub(super) fn convolution(draft: &mut Draft<'_>) -> Option<SourceNode> {
         (true, true) => "FusedDepthwiseConv2dNative",
     };
     let along = |size: i64| {
-        AttrValue::Ints(if nchw { vec![1, 1, size, size] } else { vec![1, size, size, 1] })
+        AttrValue::Ints(if nchw {
+            vec![1, 1, size, size]
+        } else {
+            vec![1, size, size, 1]
+        })
     };
     let node = if fused {
         let outputs = if depthwise { channels * maps } else { maps };
@@ -41,8 +45,16 @@ pub(super) fn convolution(draft: &mut Draft<'_>) -> Option<SourceNode> {
         draft.op(op, &[&input.name, &filter])
     };
     let node = with(node, "strides", along(stride));
-    let node = with(with(node, "padding", text(padding)), "dilations", along(dilation));
-    Some(if nchw { with(node, "data_format", text("NCHW")) } else { node })
+    let node = with(
+        with(node, "padding", text(padding)),
+        "dilations",
+        along(dilation),
+    );
+    Some(if nchw {
+        with(node, "data_format", text("NCHW"))
+    } else {
+        node
+    })
 }
 
 pub(super) fn pool(draft: &mut Draft<'_>) -> Option<SourceNode> {
@@ -54,7 +66,11 @@ pub(super) fn pool(draft: &mut Draft<'_>) -> Option<SourceNode> {
     };
     let (size, strides) = (window(), window());
     let padding = draft.one_of(&["SAME", "VALID"]);
-    let node = with(with(draft.op(op, &[&input]), "ksize", size), "strides", strides);
+    let node = with(
+        with(draft.op(op, &[&input]), "ksize", size),
+        "strides",
+        strides,
+    );
     Some(with(node, "padding", text(padding)))
 }
 
@@ -69,7 +85,10 @@ pub(super) fn batch_norm(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let channels = [input.size(3)?];
     let parts: Vec<String> = (0..4).map(|_| draft.floats(&channels)).collect();
     let op = draft.one_of(&["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"]);
-    let node = draft.op(op, &[&input.name, &parts[0], &parts[1], &parts[2], &parts[3]]);
+    let node = draft.op(
+        op,
+        &[&input.name, &parts[0], &parts[1], &parts[2], &parts[3]],
+    );
     let node = with(node, "epsilon", AttrValue::Float(2.5));
     Some(with(node, "is_training", AttrValue::Bool(false)))
 }
@@ -88,7 +107,11 @@ pub(super) fn pad(draft: &mut Draft<'_>) -> Option<SourceNode> {
         }
         "MirrorPad" => {
             let mode = draft.one_of(&["REFLECT", "SYMMETRIC"]);
-            Some(with(draft.op("MirrorPad", &[&input.name, &paddings]), "mode", text(mode)))
+            Some(with(
+                draft.op("MirrorPad", &[&input.name, &paddings]),
+                "mode",
+                text(mode),
+            ))
         }
         op => Some(draft.op(op, &[&input.name, &paddings])),
     }
@@ -101,13 +124,21 @@ pub(super) fn resize(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let op = draft.one_of(&["ResizeBilinear", "ResizeNearestNeighbor"]);
     let node = draft.op(op, &[&input, &size]);
     let node = with(node, "align_corners", AttrValue::Bool(draft.below(3) == 0));
-    Some(with(node, "half_pixel_centers", AttrValue::Bool(draft.below(2) == 0)))
+    Some(with(
+        node,
+        "half_pixel_centers",
+        AttrValue::Bool(draft.below(2) == 0),
+    ))
 }
 
 pub(super) fn rearrange(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.image()?.name;
     let op = draft.one_of(&["DepthToSpace", "SpaceToDepth"]);
-    Some(with(draft.op(op, &[&input]), "block_size", AttrValue::Int(2)))
+    Some(with(
+        draft.op(op, &[&input]),
+        "block_size",
+        AttrValue::Int(2),
+    ))
 }
 
 pub(super) fn backward(draft: &mut Draft<'_>) -> Option<SourceNode> {
@@ -118,7 +149,12 @@ pub(super) fn backward(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let maps = 1 + draft.below(4);
     let filter = draft.floats(&[kernel, kernel, maps, channels]);
     let [batch, height, width] = sizes;
-    let shape = [batch.unwrap_or(2), 2 * height?, 2 * width?, i32::try_from(maps).ok()?];
+    let shape = [
+        batch.unwrap_or(2),
+        2 * height?,
+        2 * width?,
+        i32::try_from(maps).ok()?,
+    ];
     let shape = draft.vector(&shape);
     let node = draft.op("Conv2DBackpropInput", &[&shape, &filter, &input.name]);
     let node = with(node, "strides", AttrValue::Ints(vec![1, 2, 2, 1]));

@@ -24,10 +24,20 @@ pub(crate) struct TypedSource(pub(crate) Vec<SourceNode>);
 impl fmt::Debug for TypedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in &self.0 {
-            let attrs: Vec<String> =
-                node.attrs.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+            let attrs: Vec<String> = node
+                .attrs
+                .0
+                .iter()
+                .map(|(name, value)| format!("{name}={value:?}"))
+                .collect();
             let inputs = node.inputs.join(", ");
-            writeln!(f, "  {} = {}({inputs}) {}", node.name, node.op, attrs.join(" "))?;
+            writeln!(
+                f,
+                "  {} = {}({inputs}) {}",
+                node.name,
+                node.op,
+                attrs.join(" ")
+            )?;
         }
         Ok(())
     }
@@ -42,8 +52,8 @@ struct Seed {
 
 /// Graphs of up to `size` ops.
 pub(crate) fn typed_graph(size: usize) -> impl Strategy<Value = TypedSource> {
-    let seed = (any::<u8>(), any::<[u8; 24]>())
-        .prop_map(|(family, numbers)| Seed { family, numbers });
+    let seed =
+        (any::<u8>(), any::<[u8; 24]>()).prop_map(|(family, numbers)| Seed { family, numbers });
     (any::<bool>(), prop::collection::vec(seed, 1..=size)).prop_map(|(batch, seeds)| {
         let mut growing = Growing::new((!batch).then_some(2));
         for seed in &seeds {
@@ -70,7 +80,10 @@ impl Wire {
     }
 
     fn last(&self) -> usize {
-        self.rank().checked_sub(1).and_then(|axis| self.size(axis)).unwrap_or(1)
+        self.rank()
+            .checked_sub(1)
+            .and_then(|axis| self.size(axis))
+            .unwrap_or(1)
     }
 }
 
@@ -119,8 +132,9 @@ impl Draft<'_> {
     }
 
     fn floats(&mut self, shape: &[usize]) -> String {
-        let values: Vec<f32> =
-            (0..shape.iter().product()).map(|index: usize| [0.5, -1.25, 2.0][index % 3]).collect();
+        let values: Vec<f32> = (0..shape.iter().product())
+            .map(|index: usize| [0.5, -1.25, 2.0][index % 3])
+            .collect();
         let name = format!("{}/c{}", self.name, self.constants.len());
         self.constants.push(constant(&name, shape, &values));
         name
@@ -151,13 +165,24 @@ fn text(value: &str) -> AttrValue {
 }
 
 fn texts(values: &[&str]) -> AttrValue {
-    AttrValue::Strs(values.iter().map(|value| value.as_bytes().to_vec()).collect())
+    AttrValue::Strs(
+        values
+            .iter()
+            .map(|value| value.as_bytes().to_vec())
+            .collect(),
+    )
 }
 
 impl Growing {
     fn new(batch: Option<usize>) -> Self {
-        let mut growing = Self { nodes: Vec::new(), wires: Vec::new() };
-        growing.take(vec![placeholder("image", &[batch, Some(6), Some(6), Some(4)])]);
+        let mut growing = Self {
+            nodes: Vec::new(),
+            wires: Vec::new(),
+        };
+        growing.take(vec![placeholder(
+            "image",
+            &[batch, Some(6), Some(6), Some(4)],
+        )]);
         growing.take(vec![placeholder("rows", &[batch, Some(4)])]);
         growing.take(vec![node("relu", "Relu", &["rows"])]);
         growing
@@ -220,16 +245,53 @@ impl Growing {
             return;
         }
         let name = last.name.clone();
-        self.wires.extend(facts.into_iter().enumerate().map(|(slot, (dtype, shape))| Wire {
-            name: if slot == 0 { name.clone() } else { format!("{name}:{slot}") },
-            dtype,
-            shape,
-        }));
+        self.wires.extend(
+            facts
+                .into_iter()
+                .enumerate()
+                .map(|(slot, (dtype, shape))| Wire {
+                    name: if slot == 0 {
+                        name.clone()
+                    } else {
+                        format!("{name}:{slot}")
+                    },
+                    dtype,
+                    shape,
+                }),
+        );
     }
 }
 
 type Family = fn(&mut Draft<'_>) -> Option<SourceNode>;
 
 const FAMILIES: &[Family] = &[
-    arithmetic::activation, arithmetic::unary, arithmetic::pairwise, arithmetic::with_constant, images::convolution, images::backward, images::pool, images::bias, images::batch_norm, pieces::reshape, pieces::transpose, pieces::axes, arithmetic::reduce, pieces::join, pieces::take_apart, pieces::slice, pieces::strided_slice, images::pad, arithmetic::softmax, arithmetic::product, images::resize, images::rearrange, arithmetic::cast, arithmetic::compare, arithmetic::select, arithmetic::extreme, pieces::gather, pieces::tile, arithmetic::outside
+    arithmetic::activation,
+    arithmetic::unary,
+    arithmetic::pairwise,
+    arithmetic::with_constant,
+    images::convolution,
+    images::backward,
+    images::pool,
+    images::bias,
+    images::batch_norm,
+    pieces::reshape,
+    pieces::transpose,
+    pieces::axes,
+    arithmetic::reduce,
+    pieces::join,
+    pieces::take_apart,
+    pieces::slice,
+    pieces::strided_slice,
+    images::pad,
+    arithmetic::softmax,
+    arithmetic::product,
+    images::resize,
+    images::rearrange,
+    arithmetic::cast,
+    arithmetic::compare,
+    arithmetic::select,
+    arithmetic::extreme,
+    pieces::gather,
+    pieces::tile,
+    arithmetic::outside,
 ];

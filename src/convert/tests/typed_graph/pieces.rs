@@ -89,7 +89,11 @@ pub(super) fn take_apart(draft: &mut Draft<'_>) -> Option<SourceNode> {
         _ => {
             let axis = draft.ints(&[], &[axis]);
             let node = draft.op("Split", &[&axis, &input.name]);
-            Some(with(node, "num_split", AttrValue::Int(if size % 2 == 0 { 2 } else { 1 })))
+            Some(with(
+                node,
+                "num_split",
+                AttrValue::Int(if size % 2 == 0 { 2 } else { 1 }),
+            ))
         }
     }
 }
@@ -120,7 +124,13 @@ pub(super) fn strided_slice(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let end = draft.vector(&end);
     let strides = draft.vector(&vec![step; specs]);
     let mut node = draft.op("StridedSlice", &[&input.name, &begin, &end, &strides]);
-    for mask in ["begin_mask", "end_mask", "shrink_axis_mask", "new_axis_mask", "ellipsis_mask"] {
+    for mask in [
+        "begin_mask",
+        "end_mask",
+        "shrink_axis_mask",
+        "new_axis_mask",
+        "ellipsis_mask",
+    ] {
         let bits = match mask {
             "new_axis_mask" | "ellipsis_mask" if draft.below(4) != 0 => 0,
             _ => draft.below(4),

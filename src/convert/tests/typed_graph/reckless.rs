@@ -10,11 +10,40 @@ const NUMBERS: &[i64] = &[0, 1, 2, 3, -1, -2, 4, 7, i64::MAX, i64::MIN, 1 << 32]
 
 /// An attribute name with a value of the right kind or of any.
 const ATTRS: &[&str] = &[
-    "strides", "ksize", "dilations", "explicit_paddings", "padding", "data_format", "axis", "N",
-    "num", "num_split", "keep_dims", "squeeze_dims", "block_size", "batch_dims", "fused_ops",
-    "epsilon", "alpha", "transpose_a", "transpose_b", "adj_x", "adj_y", "begin_mask", "end_mask",
-    "shrink_axis_mask", "new_axis_mask", "ellipsis_mask", "mode", "sorted", "k", "DstT",
-    "output_type", "align_corners", "half_pixel_centers", "is_training",
+    "strides",
+    "ksize",
+    "dilations",
+    "explicit_paddings",
+    "padding",
+    "data_format",
+    "axis",
+    "N",
+    "num",
+    "num_split",
+    "keep_dims",
+    "squeeze_dims",
+    "block_size",
+    "batch_dims",
+    "fused_ops",
+    "epsilon",
+    "alpha",
+    "transpose_a",
+    "transpose_b",
+    "adj_x",
+    "adj_y",
+    "begin_mask",
+    "end_mask",
+    "shrink_axis_mask",
+    "new_axis_mask",
+    "ellipsis_mask",
+    "mode",
+    "sorted",
+    "k",
+    "DstT",
+    "output_type",
+    "align_corners",
+    "half_pixel_centers",
+    "is_training",
 ];
 
 pub(super) fn reckless(draft: &mut Draft<'_>) -> Option<SourceNode> {
@@ -35,13 +64,15 @@ pub(super) fn reckless(draft: &mut Draft<'_>) -> Option<SourceNode> {
 fn input(draft: &mut Draft<'_>) -> Option<String> {
     Some(match draft.below(6) {
         0 => {
-            let shape: &[usize] = [&[][..], &[1], &[4], &[0], &[2, 2], &[1, 1, 4, 2]][draft.below(6)];
+            let shape: &[usize] =
+                [&[][..], &[1], &[4], &[0], &[2, 2], &[1, 1, 4, 2]][draft.below(6)];
             draft.floats(shape)
         }
         1 => {
             let length = draft.below(5);
-            let values: Vec<i32> =
-                (0..length).map(|_| draft.one_of(&[0, 1, -1, 2, 3, i32::MAX, i32::MIN])).collect();
+            let values: Vec<i32> = (0..length)
+                .map(|_| draft.one_of(&[0, 1, -1, 2, 3, i32::MAX, i32::MIN]))
+                .collect();
             draft.vector(&values)
         }
         2 => {
@@ -62,7 +93,14 @@ fn value(draft: &mut Draft<'_>) -> AttrValue {
         4 => text(draft.one_of(&["SAME", "VALID", "EXPLICIT", "NCHW", "NHWC", "REFLECT", "?"])),
         5 => AttrValue::Bool(draft.below(2) == 1),
         6 => {
-            let names = ["BiasAdd", "Relu", "Prelu", "FusedBatchNorm", "LeakyRelu", "Elu"];
+            let names = [
+                "BiasAdd",
+                "Relu",
+                "Prelu",
+                "FusedBatchNorm",
+                "LeakyRelu",
+                "Elu",
+            ];
             let length = draft.below(3);
             let names = (0..length).map(|_| draft.one_of(&names).as_bytes().to_vec());
             AttrValue::Strs(names.collect())

@@ -79,6 +79,7 @@ impl Network {
             dilation: vec![1, 1],
             pre_padding: vec![1, 1],
             post_padding: vec![1, 1],
+            padding_mode: tfjet_core::PaddingMode::Explicit,
             groups,
         };
         let y = convolution(&x, &k, Some(&b), &Window { groups, ..SAME });
@@ -108,6 +109,7 @@ impl Network {
             stride: vec![1, 1],
             pre_padding: vec![1, 1],
             post_padding: vec![1, 1],
+            padding_mode: tfjet_core::PaddingMode::Explicit,
             average_count_excludes_padding: true,
         };
         let y = pooling(&self.at(from), kind, &[3, 3], &SAME, true);

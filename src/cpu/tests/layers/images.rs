@@ -96,6 +96,7 @@ fn convolutions() -> Vec<Case> {
                 dilation: c.dilation.to_vec(),
                 pre_padding: c.pre.to_vec(),
                 post_padding: c.post.to_vec(),
+                padding_mode: tfjet_core::PaddingMode::Explicit,
                 groups: c.groups,
             };
             let expected = convolution(&x, &k, with_bias.then_some(&bias), &window);
@@ -215,6 +216,7 @@ fn poolings() -> Vec<Case> {
                 stride: stride.to_vec(),
                 pre_padding: pre.to_vec(),
                 post_padding: post.to_vec(),
+                padding_mode: tfjet_core::PaddingMode::Explicit,
                 average_count_excludes_padding: exclude,
             };
             let expected = pooling(&x, kind, size, &window, exclude);

@@ -1,4 +1,4 @@
-use tfjet_core::{Layer, WeightsId};
+use tfjet_core::{Layer, PaddingMode, WeightsId};
 
 use super::writer::{Value, Writer};
 use crate::OnnxError;
@@ -12,6 +12,7 @@ struct Window<'a> {
     dilation: Option<&'a [usize]>,
     pre_padding: &'a [usize],
     post_padding: &'a [usize],
+    padding_mode: PaddingMode,
     groups: usize,
 }
 
@@ -23,6 +24,7 @@ pub(super) fn convolution(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
         dilation,
         pre_padding,
         post_padding,
+        padding_mode,
         groups,
     } = &w.spec.layer
     else {
@@ -35,6 +37,7 @@ pub(super) fn convolution(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
         dilation: Some(dilation),
         pre_padding,
         post_padding,
+        padding_mode: *padding_mode,
         groups: *groups,
     };
     write(w, "Conv", &window)
@@ -59,6 +62,7 @@ pub(super) fn deconvolution(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
         dilation: None,
         pre_padding,
         post_padding,
+        padding_mode: PaddingMode::Explicit,
         groups: *groups,
     };
     write(w, "ConvTranspose", &window)
@@ -81,7 +85,7 @@ fn write(w: &mut Writer<'_, '_>, op: &'static str, window: &Window<'_>) -> Resul
     let mut attributes = vec![
         AttributeProto::ints("kernel_shape", w.ints(spatial)?),
         AttributeProto::ints("strides", w.ints(window.stride)?),
-        AttributeProto::ints("pads", pads(w, window.pre_padding, window.post_padding)?),
+        padding(w, window.padding_mode, window.pre_padding, window.post_padding)?,
         AttributeProto::int("group", w.int(groups)?),
     ];
     if let Some(dilation) = window.dilation {
@@ -121,8 +125,23 @@ fn operands(
     Ok((values, groups))
 }
 
-/// ONNX's `pads`: all before, then all after.
-pub(super) fn pads(
+/// ONNX's `pads` (all before, then all after), or `auto_pad`.
+pub(super) fn padding(
+    w: &Writer<'_, '_>,
+    mode: PaddingMode,
+    before: &[usize],
+    after: &[usize],
+) -> Result<AttributeProto, OnnxError> {
+    match mode {
+        PaddingMode::Explicit => Ok(AttributeProto::ints("pads", pads(w, before, after)?)),
+        PaddingMode::SameUpper if before.iter().chain(after).any(|&pad| pad != 0) => {
+            Err(w.fail("paddings besides the mode SameUpper"))
+        }
+        PaddingMode::SameUpper => Ok(AttributeProto::string("auto_pad", "SAME_UPPER")),
+    }
+}
+
+fn pads(
     w: &Writer<'_, '_>,
     before: &[usize],
     after: &[usize],

@@ -125,7 +125,7 @@ impl Writer<'_, '_> {
             return input.map(|padded| padded.channels);
         }
         let appends =
-            padding::is_dense(self.spec) || matches!(self.spec.layer, Layer::Concatenation { .. });
+            padding::is_dense(self.spec) || padding::is_fixed_concatenation(self.graph.spec, self.spec);
         let planned = self.graph.planned.get(self.spec.outputs.first()?).copied();
         planned.filter(|_| appends)
     }

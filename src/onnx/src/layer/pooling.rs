@@ -1,6 +1,6 @@
 use tfjet_core::{Layer, PoolingType};
 
-use super::convolution::pads;
+use super::convolution::padding;
 use super::writer::Writer;
 use crate::OnnxError;
 use crate::proto::AttributeProto;
@@ -13,6 +13,7 @@ pub(super) fn pooling(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
         stride,
         pre_padding,
         post_padding,
+        padding_mode,
         average_count_excludes_padding,
     } = &w.spec.layer
     else {
@@ -43,7 +44,7 @@ pub(super) fn pooling(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
     let mut attributes = vec![
         AttributeProto::ints("kernel_shape", w.ints(window)?),
         AttributeProto::ints("strides", w.ints(stride)?),
-        AttributeProto::ints("pads", pads(w, pre_padding, post_padding)?),
+        padding(w, *padding_mode, pre_padding, post_padding)?,
     ];
     let (op, input) = match kind {
         PoolingType::Max => ("MaxPool", w.input_for(0, Kernel::MAX_POOL)?),

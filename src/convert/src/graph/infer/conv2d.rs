@@ -93,6 +93,10 @@ pub(super) fn slide(
                 }
             }
             (dim @ Dim::Symbolic(_), _) if stride == 1 && pad == Padding::Same => dim.clone(),
+            // Equal formulas get equal names, so that branches of equal size meet again.
+            (Dim::Symbolic(name), _) if pad == Padding::Same => {
+                Dim::Symbolic(format!("ceil({name}/{stride})"))
+            }
             _ => symbol(),
         };
     }

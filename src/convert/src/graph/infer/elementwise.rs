@@ -1,6 +1,6 @@
 //! Everything whose output has the shape of its inputs, broadcast.
 
-use tfjet_core::DType;
+use tfjet_core::{AttrValue, DType, Dim, Shape};
 
 use super::{Context, InferError, broadcast, fact};
 use crate::graph::{SymbolicInt, WireFact};
@@ -63,6 +63,7 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             };
             Ok(vec![result])
         }
+        "TensorArrayGatherV3" => Ok(vec![stacked(context)?]),
         "IdentityN" => Ok(context.inputs.iter().map(|&fact| fact.clone()).collect()),
         _ => Ok(Vec::new()),
     }
@@ -70,6 +71,23 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
 
 fn like(context: &Context<'_>, dtype: Option<DType>) -> Result<WireFact, InferError> {
     Ok(fact(dtype, context.shape(0)?.cloned()))
+}
+
+/// A stack of equal elements, whose shape the attribute `element_shape` gives.
+fn stacked(context: &Context<'_>) -> Result<WireFact, InferError> {
+    let element = match context.attrs.get("element_shape") {
+        Some(AttrValue::Shape(shape)) => shape.as_ref(),
+        _ => None,
+    };
+    let shape = element.map(|element| {
+        let mut dims = vec![context.symbol(0, 0)];
+        dims.extend(element.dims().iter().enumerate().map(|(axis, dim)| match dim {
+            Dim::Symbolic(_) => context.symbol(0, axis + 1),
+            fixed => fixed.clone(),
+        }));
+        Shape(dims)
+    });
+    Ok(fact(context.attrs.dtype("dtype").ok(), shape))
 }
 
 fn pairwise(context: &Context<'_>, dtype: Option<DType>) -> Result<WireFact, InferError> {
