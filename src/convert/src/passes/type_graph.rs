@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tfjet_core::{AttrReader, AttrValue};
+use tfjet_core::{AttrReader, AttrValue, Dim, Tensor};
 
 use super::fold::{fold, known_vector};
 use super::prune::{needed, topological};
@@ -78,6 +78,9 @@ pub fn type_graph(
             }
         }
         graph.nodes[id.index()].inputs = inputs;
+        if !kept && graph.node(id).op == "Reshape" {
+            state_target(&mut graph, id, &mut facts);
+        }
     }
     for output in &mut graph.outputs {
         if !fed.contains_key(&output.wire)
@@ -217,6 +220,41 @@ fn outputs(
         }
     }
     Ok(inferred)
+}
+
+/// Gives a reshape whose result has one unknown size at most a constant target, so that the
+/// arithmetic on shapes before it is not needed at run time. The constant stands behind the
+/// node's own outputs, where no node of the source can refer to it.
+fn state_target(graph: &mut Graph, id: NodeId, facts: &mut [Vec<WireFact>]) {
+    let [_, target] = graph.node(id).inputs[..] else {
+        return;
+    };
+    let slots = &facts[target.node.index()];
+    let known = slots.get(usize::try_from(target.slot).unwrap_or(usize::MAX));
+    if known.is_some_and(|fact| fact.value.is_some()) {
+        return;
+    }
+    let Some(shape) = facts[id.index()].first().and_then(|fact| fact.shape.as_ref()) else {
+        return;
+    };
+    let sizes: Option<Vec<i32>> = shape
+        .dims()
+        .iter()
+        .map(|dim| match dim {
+            Dim::Fixed(0) => None,
+            Dim::Fixed(size) => i32::try_from(*size).ok(),
+            Dim::Symbolic(_) => Some(-1),
+        })
+        .collect();
+    let Some(sizes) = sizes.filter(|sizes| sizes.iter().filter(|&&size| size == -1).count() <= 1)
+    else {
+        return;
+    };
+    if let Ok(value) = Tensor::from_slice(&[sizes.len()], &sizes) {
+        facts[id.index()].truncate(1);
+        facts[id.index()].push(WireFact::constant(Arc::new(value)));
+        graph.nodes[id.index()].inputs[1] = WireId::new(id, 1);
+    }
 }
 
 fn control_edges(typed: &TypedGraph) -> usize {

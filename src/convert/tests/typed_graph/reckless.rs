@@ -6,7 +6,7 @@ use tfjet_core::{AttrValue, DType, Dim, Shape};
 
 use super::{Draft, text, with};
 
-const NUMBERS: &[i64] = &[0, 1, 2, 3, -1, -2, 4, 7, i64::MAX, i64::MIN, 1 << 32];
+const NUMBERS: &[i64] = &[0, 1, 2, 3, -1, -2, 4, 7, i64::MAX, i64::MIN, 0xffff_ffff];
 
 /// An attribute name with a value of the right kind or of any.
 const ATTRS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! Tensors with more channels than their own (see [`crate::padding`]).
 
-use tfjet_core::{DType, Layer, TensorId};
+use tfjet_core::{DType, TensorId};
 
 use super::writer::{Value, Writer};
 use crate::OnnxError;
