@@ -29,7 +29,10 @@ pub fn cached(entry: &str, file: &str) -> Option<PathBuf> {
 
 /// Where ONNX Runtime's library lies after `tfjet fetch onnxruntime`.
 pub fn library_dirs() -> Vec<PathBuf> {
-    cache_dir().map(|cache| cache.join("onnxruntime")).into_iter().collect()
+    cache_dir()
+        .map(|cache| cache.join("onnxruntime"))
+        .into_iter()
+        .collect()
 }
 
 /// Where the file of an entry lies, or would lie.

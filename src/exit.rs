@@ -32,10 +32,18 @@ pub fn code(error: &anyhow::Error) -> u8 {
             };
         }
         if let Some(error) = cause.downcast_ref::<tfjet_runtime::SessionError>() {
-            return if error.is_missing() { MISSING } else { BAD_INPUT };
+            return if error.is_missing() {
+                MISSING
+            } else {
+                BAD_INPUT
+            };
         }
         if let Some(error) = cause.downcast_ref::<tfjet_cpu::CpuError>() {
-            return if error.is_missing() { MISSING } else { BAD_INPUT };
+            return if error.is_missing() {
+                MISSING
+            } else {
+                BAD_INPUT
+            };
         }
     }
     BAD_INPUT

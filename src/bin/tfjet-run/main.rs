@@ -37,7 +37,11 @@ fn main() -> ExitCode {
     match run.run() {
         Ok(()) => ExitCode::from(tfjet::exit::GOOD),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "tfjet-run: {}", tfjet::exit::one_line(&error));
+            let _ = writeln!(
+                std::io::stderr(),
+                "tfjet-run: {}",
+                tfjet::exit::one_line(&error)
+            );
             ExitCode::from(tfjet::exit::code(&error))
         }
     }

@@ -31,7 +31,10 @@ pub(crate) fn start_log() {
 
 /// Prints an error on one line and gives its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    let code = match error.chain().find_map(|cause| cause.downcast_ref::<FetchError>()) {
+    let code = match error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<FetchError>())
+    {
         Some(fetch) => fetch.exit_code(),
         None => tfjet::exit::code(error),
     };

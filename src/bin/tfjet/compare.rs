@@ -34,14 +34,25 @@ impl OutputComparison {
 pub(crate) fn numbers(view: &TensorView<'_>) -> Result<Vec<f64>, TensorError> {
     macro_rules! all {
         ($type:ty) => {
-            view.as_slice::<$type>()?.iter().map(|&value| value as f64).collect()
+            view.as_slice::<$type>()?
+                .iter()
+                .map(|&value| value as f64)
+                .collect()
         };
     }
     Ok(match view.dtype() {
         DType::F32 => all!(f32),
         DType::F64 => all!(f64),
-        DType::F16 => view.as_slice::<half::f16>()?.iter().map(|v| v.to_f64()).collect(),
-        DType::BF16 => view.as_slice::<half::bf16>()?.iter().map(|v| v.to_f64()).collect(),
+        DType::F16 => view
+            .as_slice::<half::f16>()?
+            .iter()
+            .map(|v| v.to_f64())
+            .collect(),
+        DType::BF16 => view
+            .as_slice::<half::bf16>()?
+            .iter()
+            .map(|v| v.to_f64())
+            .collect(),
         DType::I8 => all!(i8),
         DType::I16 => all!(i16),
         DType::I32 => all!(i32),
@@ -50,7 +61,11 @@ pub(crate) fn numbers(view: &TensorView<'_>) -> Result<Vec<f64>, TensorError> {
         DType::U16 => all!(u16),
         DType::U32 => all!(u32),
         DType::U64 => all!(u64),
-        _ => view.as_bools()?.iter().map(|&value| f64::from(value)).collect(),
+        _ => view
+            .as_bools()?
+            .iter()
+            .map(|&value| f64::from(value))
+            .collect(),
     })
 }
 
@@ -81,13 +96,20 @@ pub(crate) fn compare(
     }
     let ours = numbers(ours)?;
     let reference = numbers(&reference.view())?;
-    let largest = reference.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
+    let largest = reference
+        .iter()
+        .filter(|v| v.is_finite())
+        .fold(0.0f64, |m, v| m.max(v.abs()));
     for (a, b) in ours.iter().zip(&reference) {
         if a == b || (a.is_nan() && b.is_nan()) {
             continue;
         }
         let difference = (a - b).abs();
-        let difference = if difference.is_nan() { f64::INFINITY } else { difference };
+        let difference = if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference
+        };
         result.max_abs = result.max_abs.max(difference);
         if difference > atol && difference > rtol * largest {
             result.exceeding += 1;
@@ -110,9 +132,8 @@ mod tests {
     #[test]
     fn an_element_must_exceed_both_tolerances() {
         let reference = tensor(&[100.0, 0.0]);
-        let check = |values: &[f32]| {
-            compare("y", &tensor(values).view(), &reference, 1e-4, 1e-3).unwrap()
-        };
+        let check =
+            |values: &[f32]| compare("y", &tensor(values).view(), &reference, 1e-4, 1e-3).unwrap();
         assert!(check(&[100.05, 0.0]).is_good());
         assert!(check(&[100.0, 0.05]).is_good());
         assert_eq!(check(&[100.2, 0.0]).exceeding, 1);

@@ -39,9 +39,9 @@ fn main() -> ExitCode {
         Command::Inspect(cmd) => cmd.run(),
         Command::Verify(cmd) => cmd.run(),
         Command::Compare(cmd) => cmd.run(),
-        Command::Fetch(args) => {
-            fetch::run(&args, &mut std::io::stdout().lock()).map(|()| 0).map_err(Into::into)
-        }
+        Command::Fetch(args) => fetch::run(&args, &mut std::io::stdout().lock())
+            .map(|()| 0)
+            .map_err(Into::into),
     };
     match result {
         Ok(code) => ExitCode::from(code),

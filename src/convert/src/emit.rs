@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tfjet_bundle::{BundleWriter, SectionKind};
 use tfjet_core::{
-    InputSpec, Layer, Manifest, OutputSpec, Schedule, SegmentSummary, Step, Summary, Value, ValueId,
-    ValueSource, WeightsId,
+    InputSpec, Layer, Manifest, OutputSpec, Schedule, SegmentSummary, Step, Summary, Value,
+    ValueId, ValueSource, WeightsId,
 };
 use tfjet_onnx::{OnnxOptions, to_onnx};
 
@@ -64,7 +64,11 @@ pub fn emit(
             place(id);
         }
     }
-    for layer in lowered.networks.iter_mut().flat_map(|network| &mut network.layers) {
+    for layer in lowered
+        .networks
+        .iter_mut()
+        .flat_map(|network| &mut network.layers)
+    {
         match &mut layer.layer {
             Layer::Constant { weights } => place(weights),
             Layer::Convolution { kernel, bias, .. } | Layer::Deconvolution { kernel, bias, .. } => {
@@ -133,15 +137,23 @@ fn summary(lowered: &Lowered) -> Summary {
 
 /// Refuses what cannot run outside an engine.
 fn check_residual(typed: &TypedGraph, partition: &Partition) -> Result<(), ConvertError> {
-    let nodes: Vec<NodeId> = partition.residual.iter().map(|residual| residual.node).collect();
+    let nodes: Vec<NodeId> = partition
+        .residual
+        .iter()
+        .map(|residual| residual.node)
+        .collect();
     let control: Vec<NodeId> = nodes
         .iter()
         .copied()
-        .filter(|id| is_control_flow(&typed.graph.node(*id).op) || typed.frames[id.index()].is_some())
+        .filter(|id| {
+            is_control_flow(&typed.graph.node(*id).op) || typed.frames[id.index()].is_some()
+        })
         .collect();
     if let Some(&first) = control.first() {
-        let frames: BTreeSet<&str> =
-            control.iter().filter_map(|id| typed.frames[id.index()].as_deref()).collect();
+        let frames: BTreeSet<&str> = control
+            .iter()
+            .filter_map(|id| typed.frames[id.index()].as_deref())
+            .collect();
         let frames: Vec<&str> = frames.into_iter().collect();
         let node = typed.graph.node(first);
         return Err(ConvertError::ControlFlow {
@@ -188,10 +200,15 @@ fn check_residual(typed: &TypedGraph, partition: &Partition) -> Result<(), Conve
 fn used_weights(lowered: &Lowered, schedule: &Schedule) -> Vec<WeightsId> {
     let networks = lowered.networks.iter().flat_map(|network| &network.layers);
     let mut used: Vec<WeightsId> = networks.flat_map(|layer| layer.layer.weights()).collect();
-    used.extend(schedule.values.iter().filter_map(|value| match value.source {
-        ValueSource::Constant(id) => Some(id),
-        _ => None,
-    }));
+    used.extend(
+        schedule
+            .values
+            .iter()
+            .filter_map(|value| match value.source {
+                ValueSource::Constant(id) => Some(id),
+                _ => None,
+            }),
+    );
     used
 }
 
@@ -236,10 +253,20 @@ impl Values<'_> {
 }
 
 fn schedule(lowered: &mut Lowered) -> Result<Schedule, ConvertError> {
-    let inputs: Vec<WireId> =
-        lowered.typed.graph.inputs.iter().map(|input| input.wire).collect();
-    let outputs: Vec<WireId> =
-        lowered.typed.graph.outputs.iter().map(|output| output.wire).collect();
+    let inputs: Vec<WireId> = lowered
+        .typed
+        .graph
+        .inputs
+        .iter()
+        .map(|input| input.wire)
+        .collect();
+    let outputs: Vec<WireId> = lowered
+        .typed
+        .graph
+        .outputs
+        .iter()
+        .map(|output| output.wire)
+        .collect();
     let order = lowered.partition.order.clone();
     let mut values = Values {
         lowered,

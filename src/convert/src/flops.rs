@@ -24,29 +24,44 @@ pub fn flops(typed: &TypedGraph, id: NodeId) -> u64 {
     let node = typed.graph.node(id);
     let output = elements(typed.fact(WireId::new(id, 0)).shape.as_ref());
     let input = |index: usize| {
-        node.inputs.get(index).and_then(|wire| typed.fact(*wire).shape.as_ref())
+        node.inputs
+            .get(index)
+            .and_then(|wire| typed.fact(*wire).shape.as_ref())
     };
     match node.op.as_str() {
         "Conv2D" | "_FusedConv2D" => {
             let filter = input(1).map(Shape::dims).unwrap_or_default();
-            let taps = filter.iter().take(3).map(|dim| size(Some(dim))).product::<u64>();
+            let taps = filter
+                .iter()
+                .take(3)
+                .map(|dim| size(Some(dim)))
+                .product::<u64>();
             output.saturating_mul(taps).saturating_mul(2)
         }
         "DepthwiseConv2dNative" | "FusedDepthwiseConv2dNative" => {
             let filter = input(1).map(Shape::dims).unwrap_or_default();
-            let taps = filter.iter().take(2).map(|dim| size(Some(dim))).product::<u64>();
+            let taps = filter
+                .iter()
+                .take(2)
+                .map(|dim| size(Some(dim)))
+                .product::<u64>();
             output.saturating_mul(taps).saturating_mul(2)
         }
         "Conv2DBackpropInput" => {
             let filter = input(1).map(Shape::dims).unwrap_or_default();
             let taps = filter.iter().map(|dim| size(Some(dim))).product::<u64>();
             let channels = size(filter.get(3)).max(1);
-            elements(input(2)).saturating_mul(taps / channels).saturating_mul(2)
+            elements(input(2))
+                .saturating_mul(taps / channels)
+                .saturating_mul(2)
         }
         "MatMul" | "_FusedMatMul" | "BatchMatMul" | "BatchMatMulV2" => {
             let shape = input(0).map(Shape::dims).unwrap_or_default();
             let transposed = ["transpose_a", "adj_x"].iter().any(|name| {
-                matches!(node.attrs.get(name), Some(tfjet_core::AttrValue::Bool(true)))
+                matches!(
+                    node.attrs.get(name),
+                    Some(tfjet_core::AttrValue::Bool(true))
+                )
             });
             let inner = match (transposed, shape.len()) {
                 (true, rank @ 2..) => size(shape.get(rank - 2)),

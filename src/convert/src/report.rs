@@ -76,7 +76,11 @@ impl Report {
             .zip(&lowered.networks)
             .map(|(segment, network)| SegmentReport {
                 name: segment.name.clone(),
-                nodes: segment.nodes.iter().map(|id| graph.node(*id).name.clone()).collect(),
+                nodes: segment
+                    .nodes
+                    .iter()
+                    .map(|id| graph.node(*id).name.clone())
+                    .collect(),
                 folded: Vec::new(),
                 inputs: wires(&segment.inputs),
                 outputs: wires(&segment.outputs),
@@ -146,7 +150,13 @@ impl Report {
             }
         }
         for residual in &self.residual {
-            line(&residual.node, &residual.op, "residual", "", &residual.reason);
+            line(
+                &residual.node,
+                &residual.op,
+                "residual",
+                "",
+                &residual.reason,
+            );
         }
         for node in &self.pruned {
             line(node, "", "pruned", "", "");
@@ -157,7 +167,11 @@ impl Report {
     /// The report for a terminal.
     pub fn to_text(&self, model: &str, format: &str) -> String {
         let mut text = String::new();
-        let inside: usize = self.segments.iter().map(|segment| segment.nodes.len()).sum();
+        let inside: usize = self
+            .segments
+            .iter()
+            .map(|segment| segment.nodes.len())
+            .sum();
         let flops: u64 = self.segments.iter().map(|segment| segment.flops).sum();
         let _ = writeln!(text, "model      {model} ({format}), {} nodes", self.nodes);
         let _ = writeln!(
@@ -221,7 +235,11 @@ fn without_names(reason: &str) -> String {
 }
 
 fn percent(part: f64, whole: f64) -> String {
-    if whole == 0.0 { "-".into() } else { format!("{:.1} %", 100.0 * part / whole) }
+    if whole == 0.0 {
+        "-".into()
+    } else {
+        format!("{:.1} %", 100.0 * part / whole)
+    }
 }
 
 fn giga(flops: u64) -> String {
@@ -230,7 +248,9 @@ fn giga(flops: u64) -> String {
 
 fn shorten(names: &[String]) -> String {
     match names {
-        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
+        [a, b, c, rest @ ..] if !rest.is_empty() => {
+            format!("{a}, {b}, {c} and {} more", rest.len())
+        }
         names => names.join(", "),
     }
 }

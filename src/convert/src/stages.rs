@@ -78,15 +78,13 @@ pub fn lower_source(
     }
     check_exclusions(&source, &options.partition)?;
     let format = source.format;
-    let graph = build(source, &options.inputs, &options.outputs).map_err(|source| {
-        ConvertError::Build {
+    let graph =
+        build(source, &options.inputs, &options.outputs).map_err(|source| ConvertError::Build {
             file: file.into(),
             source,
-        }
-    })?;
-    let keep = |node: &crate::graph::Node| {
-        options.partition.exclusion(&node.name, &node.op).is_some()
-    };
+        })?;
+    let keep =
+        |node: &crate::graph::Node| options.partition.exclusion(&node.name, &node.op).is_some();
     let mut typed = type_graph(graph, &keep).map_err(|source| ConvertError::Type {
         file: file.into(),
         source,
@@ -134,8 +132,12 @@ pub fn lower_source(
 
 /// An input that no output depends on need not be fed.
 fn drop_unread_inputs(typed: &mut TypedGraph) {
-    let mut read: BTreeSet<WireId> =
-        typed.graph.outputs.iter().map(|output| output.wire).collect();
+    let mut read: BTreeSet<WireId> = typed
+        .graph
+        .outputs
+        .iter()
+        .map(|output| output.wire)
+        .collect();
     for &id in &typed.order {
         read.extend(typed.graph.node(id).inputs.iter().copied());
     }
@@ -143,7 +145,10 @@ fn drop_unread_inputs(typed: &mut TypedGraph) {
     typed.graph.inputs.retain(|input| {
         let kept = read.contains(&input.wire);
         if !kept {
-            notes.push(format!("input `{}` dropped: no output depends on it", input.name));
+            notes.push(format!(
+                "input `{}` dropped: no output depends on it",
+                input.name
+            ));
         }
         kept
     });

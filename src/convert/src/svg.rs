@@ -26,7 +26,11 @@ pub fn svg(lowered: &Lowered) -> String {
     let mut rows: Vec<Vec<NodeId>> = Vec::new();
     for &id in &typed.order {
         let inputs = &typed.graph.node(id).inputs;
-        let depth = inputs.iter().filter_map(|wire| row.get(&wire.node)).max().map_or(0, |d| d + 1);
+        let depth = inputs
+            .iter()
+            .filter_map(|wire| row.get(&wire.node))
+            .max()
+            .map_or(0, |d| d + 1);
         row.insert(id, depth);
         if rows.len() <= depth {
             rows.push(Vec::new());
@@ -40,7 +44,10 @@ pub fn svg(lowered: &Lowered) -> String {
     for (depth, ids) in rows.iter().enumerate() {
         let start = (width - ids.len() * STEP.0) / 2;
         for (column, id) in ids.iter().enumerate() {
-            place.insert(*id, (start + column * STEP.0, HEADER + MARGIN + depth * STEP.1));
+            place.insert(
+                *id,
+                (start + column * STEP.0, HEADER + MARGIN + depth * STEP.1),
+            );
         }
     }
     let mut text = format!(
@@ -123,5 +130,8 @@ fn legend(text: &mut String, partition: &Partition) {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -108,7 +108,10 @@ fn task_error<T>(reason: impl Into<String>) -> Result<T, ConvertError> {
 impl Task {
     /// The pre-processing for these inputs. Without a named input, a model that takes no image
     /// has none.
-    pub(crate) fn preprocess(&self, inputs: &[InputSpec]) -> Result<Option<Preprocess>, ConvertError> {
+    pub(crate) fn preprocess(
+        &self,
+        inputs: &[InputSpec],
+    ) -> Result<Option<Preprocess>, ConvertError> {
         let Some(image) = &self.image else {
             return Ok(None);
         };
@@ -124,12 +127,16 @@ impl Task {
         };
         let input = &inputs[index];
         let Some((layout, [height, width])) = image_axes(input) else {
-            return task_error(format!("input `{}` takes no image of 1 or 3 channels", input.name));
+            return task_error(format!(
+                "input `{}` takes no image of 1 or 3 channels",
+                input.name
+            ));
         };
         let (width, height) = match (image.size, width, height) {
             (Some(size), None, None) => size,
             (Some((w, h)), width, height) => {
-                if width.is_some_and(|width| width != w) || height.is_some_and(|height| height != h) {
+                if width.is_some_and(|width| width != w) || height.is_some_and(|height| height != h)
+                {
                     return task_error(format!(
                         "--image-size {w}x{h} does not fit input `{}`",
                         input.name

@@ -33,9 +33,9 @@ pub use manifest::{
 };
 pub use network::{
     ActivationType, ElementWiseOperation, GatherMode, InterpolationMode, Layer, LayerSpec,
-    MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation, ReshapeDim,
-    ResizeCoordinateTransformation, ResizeRounding, SampleMode, TensorId, TopKOperation,
-    UnaryOperation, WeightsEntry, WeightsId, WeightsTable,
+    MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation,
+    ReshapeDim, ResizeCoordinateTransformation, ResizeRounding, SampleMode, TensorId,
+    TopKOperation, UnaryOperation, WeightsEntry, WeightsId, WeightsTable,
 };
 pub use schedule::{Schedule, ScheduleError, Step, Value, ValueId, ValueSource};
 pub use shape::{Dim, Shape};

@@ -71,13 +71,18 @@ impl Shape {
     /// Does a concrete shape fit: same rank, fixed dims equal, equal symbols equal?
     pub fn admits(&self, actual: &[usize]) -> bool {
         self.rank() == actual.len()
-            && self.0.iter().zip(actual).enumerate().all(|(i, (dim, size))| match dim {
-                Dim::Fixed(fixed) => fixed == size,
-                Dim::Symbolic(_) => self.0[..i]
-                    .iter()
-                    .position(|earlier| earlier == dim)
-                    .is_none_or(|earlier| actual[earlier] == *size),
-            })
+            && self
+                .0
+                .iter()
+                .zip(actual)
+                .enumerate()
+                .all(|(i, (dim, size))| match dim {
+                    Dim::Fixed(fixed) => fixed == size,
+                    Dim::Symbolic(_) => self.0[..i]
+                        .iter()
+                        .position(|earlier| earlier == dim)
+                        .is_none_or(|earlier| actual[earlier] == *size),
+                })
     }
 }
 

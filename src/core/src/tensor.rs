@@ -209,8 +209,7 @@ impl Tensor {
     /// The elements, to be written.
     pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], TensorError> {
         expect(T::DTYPE, self.dtype)?;
-        bytemuck::try_cast_slice_mut(self.bytes_mut())
-            .map_err(|_| TensorError::Alignment(T::DTYPE))
+        bytemuck::try_cast_slice_mut(self.bytes_mut()).map_err(|_| TensorError::Alignment(T::DTYPE))
     }
 }
 
@@ -341,7 +340,11 @@ mod tests {
     fn wrong_length_type_and_size_are_errors() {
         assert!(matches!(
             Tensor::from_slice(&[3], &[1.0f32]),
-            Err(TensorError::Length { expected: 12, actual: 4, .. })
+            Err(TensorError::Length {
+                expected: 12,
+                actual: 4,
+                ..
+            })
         ));
         assert!(matches!(
             Tensor::scalar(1i32).as_slice::<f32>(),

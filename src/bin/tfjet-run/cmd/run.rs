@@ -54,12 +54,17 @@ impl Cmd {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         if self.source.is_none() && self.inputs.is_none() {
-            bail!(Usage("give --source for frames or --inputs for arrays".into()));
+            bail!(Usage(
+                "give --source for frames or --inputs for arrays".into()
+            ));
         }
         let bundle = Arc::new(Bundle::open(&self.bundle)?);
         let library = match bundle.segment_count() {
             0 => None,
-            _ => Some(Library::load(self.onnxruntime.as_deref(), &tfjet::cache::library_dirs())?),
+            _ => Some(Library::load(
+                self.onnxruntime.as_deref(),
+                &tfjet::cache::library_dirs(),
+            )?),
         };
         let options = SessionOptions {
             threads: self.threads,

@@ -17,7 +17,7 @@ use super::convert::{convert, model_name};
 use super::model::{GraphArgs, known, known_task};
 use super::print;
 use crate::compare::{
-    DetectionTolerance, OutputComparison, Rows, compare, match_rows, numbers, detection_row,
+    DetectionTolerance, OutputComparison, Rows, compare, detection_row, match_rows, numbers,
 };
 
 /// Run a model or bundle on reference inputs and compare with reference outputs
@@ -85,11 +85,16 @@ impl Cmd {
             }
         }
         if references.is_empty() {
-            bail!("{}: no array `out:NAME`, nothing to compare", self.reference.display());
+            bail!(
+                "{}: no array `out:NAME`, nothing to compare",
+                self.reference.display()
+            );
         }
         let bundle = if is_bundle(&self.model)? {
             if !self.graph.input.is_empty() || !self.graph.output.is_empty() {
-                bail!(Usage("--input and --output change a model, not a bundle".into()));
+                bail!(Usage(
+                    "--input and --output change a model, not a bundle".into()
+                ));
             }
             Bundle::open(&self.model)?
         } else {
@@ -98,7 +103,10 @@ impl Cmd {
         let manifest = bundle.manifest()?;
         let library = match manifest.summary.segments.len() {
             0 => None,
-            _ => Some(Library::load(self.onnxruntime.as_deref(), &tfjet::cache::library_dirs())?),
+            _ => Some(Library::load(
+                self.onnxruntime.as_deref(),
+                &tfjet::cache::library_dirs(),
+            )?),
         };
         let options = SessionOptions {
             threads: self.threads,
@@ -112,15 +120,20 @@ impl Cmd {
         let mut pairs: Vec<(String, TensorView<'_>, Tensor)> = Vec::new();
         let mut skipped = Vec::new();
         for (name, array) in references {
-            let index =
-                manifest.outputs.iter().position(|output| plain(&output.name) == plain(&name));
+            let index = manifest
+                .outputs
+                .iter()
+                .position(|output| plain(&output.name) == plain(&name));
             match index.and_then(|index| outputs.get(index)) {
                 Some(view) => pairs.push((name, view, array)),
                 None => skipped.push(name),
             }
         }
         if pairs.is_empty() {
-            bail!("nothing to compare: the bundle has none of the outputs {}", skipped.join(", "));
+            bail!(
+                "nothing to compare: the bundle has none of the outputs {}",
+                skipped.join(", ")
+            );
         }
         let outcome = self.compare(&manifest, &pairs, skipped)?;
         let text = match self.json {
@@ -134,14 +147,19 @@ impl Cmd {
     fn convert(&self, references: &[(String, Tensor)]) -> anyhow::Result<Bundle> {
         let mut options = self.graph.options(None);
         for (name, _) in references {
-            let request = name.parse().with_context(|| format!("array `out:{name}`"))?;
+            let request = name
+                .parse()
+                .with_context(|| format!("array `out:{name}`"))?;
             if !options.outputs.contains(&request) {
                 options.outputs.push(request);
             }
         }
         let entry = known(&self.model);
         let task = match entry.map(|entry| known_task(&entry)) {
-            Some(task) if self.detections => Task { image: None, ..task },
+            Some(task) if self.detections => Task {
+                image: None,
+                ..task
+            },
             _ => Task {
                 image: None,
                 ..Task::default()
@@ -159,10 +177,14 @@ impl Cmd {
         skipped: Vec<String>,
     ) -> anyhow::Result<Outcome> {
         if self.detections {
-            let ours: Vec<(&str, TensorView<'_>)> =
-                pairs.iter().map(|(name, view, _)| (name.as_str(), *view)).collect();
-            let theirs: Vec<(&str, TensorView<'_>)> =
-                pairs.iter().map(|(name, _, array)| (name.as_str(), array.view())).collect();
+            let ours: Vec<(&str, TensorView<'_>)> = pairs
+                .iter()
+                .map(|(name, view, _)| (name.as_str(), *view))
+                .collect();
+            let theirs: Vec<(&str, TensorView<'_>)> = pairs
+                .iter()
+                .map(|(name, _, array)| (name.as_str(), array.view()))
+                .collect();
             let tolerance = DetectionTolerance {
                 score: self.score_tolerance,
                 corner: self.box_tolerance,
@@ -202,7 +224,12 @@ fn is_bundle(path: &Path) -> anyhow::Result<bool> {
 
 /// The detections in named outputs: the four of the Object Detection API, or rows.
 fn rows(manifest: &Manifest, outputs: &[(&str, TensorView<'_>)]) -> anyhow::Result<Rows> {
-    let find = |name: &str| outputs.iter().find(|(n, _)| plain(n) == name).map(|(_, view)| view);
+    let find = |name: &str| {
+        outputs
+            .iter()
+            .find(|(n, _)| plain(n) == name)
+            .map(|(_, view)| view)
+    };
     let name_of = |index: usize| manifest.outputs.get(index).map_or("", |o| plain(&o.name));
     let ssd = match &manifest.decoder {
         Decoder::DetectSsd {
@@ -211,7 +238,11 @@ fn rows(manifest: &Manifest, outputs: &[(&str, TensorView<'_>)]) -> anyhow::Resu
             classes,
             count,
             ..
-        } => [*boxes, *scores, *classes].map(name_of).map(find).into_iter().collect::<Option<Vec<_>>>()
+        } => [*boxes, *scores, *classes]
+            .map(name_of)
+            .map(find)
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
             .map(|views| (views, count.map(name_of).and_then(find))),
         _ => ["detection_boxes", "detection_scores", "detection_classes"]
             .map(find)
@@ -233,30 +264,51 @@ fn rows(manifest: &Manifest, outputs: &[(&str, TensorView<'_>)]) -> anyhow::Resu
             .collect());
     }
     let (index, columns) = match &manifest.decoder {
-        Decoder::DetectRows { output, columns, .. } => (find(name_of(*output)), Some(*columns)),
+        Decoder::DetectRows {
+            output, columns, ..
+        } => (find(name_of(*output)), Some(*columns)),
         _ => (outputs.first().map(|(_, view)| view), None),
     };
     let Some(view) = index else {
-        bail!(Usage("--detections: the reference lacks the output with the detections".into()));
+        bail!(Usage(
+            "--detections: the reference lacks the output with the detections".into()
+        ));
     };
     let width = view.shape().last().copied().unwrap_or(0);
     if width < 6 {
-        bail!(Usage(format!("--detections: an output of shape {:?} holds no rows", view.shape())));
+        bail!(Usage(format!(
+            "--detections: an output of shape {:?} holds no rows",
+            view.shape()
+        )));
     }
-    let c = columns.map_or([0, 1, 2, 3, 4, 5], |c| [c.x1, c.y1, c.x2, c.y2, c.score, c.class]);
+    let c = columns.map_or([0, 1, 2, 3, 4, 5], |c| {
+        [c.x1, c.y1, c.x2, c.y2, c.score, c.class]
+    });
     if c.iter().any(|&column| column >= width) {
-        bail!(Usage(format!("--detections: rows of {width} columns lack column {c:?}")));
+        bail!(Usage(format!(
+            "--detections: rows of {width} columns lack column {c:?}"
+        )));
     }
     Ok(numbers(view)?
         .chunks_exact(width)
-        .map(|row| detection_row(row[c[5]], row[c[4]], [row[c[0]], row[c[1]], row[c[2]], row[c[3]]]))
+        .map(|row| {
+            detection_row(
+                row[c[5]],
+                row[c[4]],
+                [row[c[0]], row[c[1]], row[c[2]], row[c[3]]],
+            )
+        })
         .collect())
 }
 
 fn text(outcome: &Outcome) -> String {
     let mut text = String::new();
     for output in &outcome.outputs {
-        let verdict = if output.is_good() { "agrees " } else { "DIFFERS" };
+        let verdict = if output.is_good() {
+            "agrees "
+        } else {
+            "DIFFERS"
+        };
         let detail = match &output.problem {
             Some(problem) => problem.clone(),
             None => format!(

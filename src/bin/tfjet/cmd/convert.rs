@@ -4,7 +4,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tfjet::bundle::{Bundle, BundleWriter};
-use tfjet::convert::{ConvertOptions, DecoderOptions, ImageOptions, Report, Task, emit, lower_file};
+use tfjet::convert::{
+    ConvertOptions, DecoderOptions, ImageOptions, Report, Task, emit, lower_file,
+};
 use tfjet::core::{BoxColumns, ColorOrder, ResizeFilter, ResizeMode};
 use tfjet::exit::Usage;
 
@@ -63,7 +65,12 @@ struct TaskArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     top_k: usize,
     /// Subtracted from a class to find its label (1 where class 0 is the background)
-    #[arg(long, value_name = "N", default_value_t = 1, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_hyphen_values = true
+    )]
     class_offset: i32,
     /// Columns of a detection row, in order
     #[arg(long, value_name = "x1,y1,x2,y2,score,class", value_parser = parse_columns)]
@@ -116,11 +123,14 @@ fn parse_resize(text: &str) -> Result<ResizeMode, String> {
     match text.split_once(':') {
         None if text == "stretch" => Ok(ResizeMode::Stretch),
         None if text == "letterbox" => Ok(ResizeMode::Letterbox(0)),
-        Some(("letterbox", value)) => {
-            value.parse().map(ResizeMode::Letterbox).map_err(|_| format!("`{value}` is not 0..255"))
-        }
+        Some(("letterbox", value)) => value
+            .parse()
+            .map(ResizeMode::Letterbox)
+            .map_err(|_| format!("`{value}` is not 0..255")),
         Some(("crop", value)) => match value.parse::<f32>() {
-            Ok(fraction) if fraction > 0.0 && fraction <= 1.0 => Ok(ResizeMode::CenterCrop(fraction)),
+            Ok(fraction) if fraction > 0.0 && fraction <= 1.0 => {
+                Ok(ResizeMode::CenterCrop(fraction))
+            }
             _ => Err(format!("`{value}` is no fraction in 0..1")),
         },
         _ => Err("expected stretch, letterbox, letterbox:VALUE or crop:FRACTION".into()),
@@ -145,7 +155,10 @@ fn parse_channels(text: &str) -> Result<[f32; 3], String> {
 fn parse_columns(text: &str) -> Result<BoxColumns, String> {
     let names: Vec<&str> = text.split(',').map(str::trim).collect();
     let find = |name: &str| {
-        names.iter().position(|n| *n == name).ok_or_else(|| format!("column `{name}` is missing"))
+        names
+            .iter()
+            .position(|n| *n == name)
+            .ok_or_else(|| format!("column `{name}` is missing"))
     };
     Ok(BoxColumns {
         x1: find("x1")?,
@@ -249,7 +262,9 @@ pub(crate) fn convert(
 
 /// The model's name in the bundle: the manifest's, else the file's.
 pub(crate) fn model_name(path: &Path) -> String {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
     match (stem, path.parent().and_then(Path::file_name)) {
         (Some(stem), Some(folder)) if stem == "model" => folder.to_string_lossy().into_owned(),
         (Some(stem), _) => stem,
@@ -272,7 +287,9 @@ impl Cmd {
         let (writer, report, text) = convert(path, &name, &options, &task)?;
         let bytes = writer.to_bytes()?;
         write_file(&self.out, &bytes)?;
-        Bundle::open(&self.out)?.verify().context("the bundle just written does not verify")?;
+        Bundle::open(&self.out)?
+            .verify()
+            .context("the bundle just written does not verify")?;
         if self.json {
             print(&(report.to_json() + "\n"))?;
         } else {

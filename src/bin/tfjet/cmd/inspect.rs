@@ -37,7 +37,11 @@ impl Cmd {
         if let Some(folder) = &self.onnx {
             write_onnx(&bundle, folder)?;
         }
-        let text = if self.json { json_text(&bundle)? } else { self.text(&bundle)? };
+        let text = if self.json {
+            json_text(&bundle)?
+        } else {
+            self.text(&bundle)?
+        };
         print(&text)?;
         Ok(tfjet::exit::GOOD)
     }
@@ -68,7 +72,12 @@ impl Cmd {
             )?,
             None => writeln!(text, "preprocess none")?,
         }
-        writeln!(text, "decoder    {:?}, {} labels", manifest.decoder, manifest.labels.len())?;
+        writeln!(
+            text,
+            "decoder    {:?}, {} labels",
+            manifest.decoder,
+            manifest.labels.len()
+        )?;
         for segment in &summary.segments {
             writeln!(
                 text,
@@ -103,8 +112,14 @@ impl Cmd {
                 let network = bundle.network(u32::try_from(index)?)?;
                 for layer in &network.layers {
                     let made = layer.outputs.first().and_then(|id| network.tensor(*id));
-                    let made = made.map_or_else(String::new, |t| format!("{} {}", t.dtype, t.shape));
-                    writeln!(text, "layer      {index} {:<16} {made:<28} {}", layer.layer.kind(), layer.name)?;
+                    let made =
+                        made.map_or_else(String::new, |t| format!("{} {}", t.dtype, t.shape));
+                    writeln!(
+                        text,
+                        "layer      {index} {:<16} {made:<28} {}",
+                        layer.layer.kind(),
+                        layer.name
+                    )?;
                 }
             }
         }

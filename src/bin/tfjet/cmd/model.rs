@@ -54,7 +54,11 @@ impl GraphArgs {
         if outputs.is_empty()
             && let Some(known) = known
         {
-            outputs = known.outputs.iter().filter_map(|name| name.parse().ok()).collect();
+            outputs = known
+                .outputs
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect();
         }
         ConvertOptions {
             inputs: self.input.clone(),
@@ -99,7 +103,10 @@ pub(crate) fn known_task(entry: &ModelEntry) -> Task {
         }),
         decoder: match &entry.decoder {
             Decoder::Raw => DecoderOptions::Raw,
-            Decoder::Classify { output: index, top_k } => DecoderOptions::Classify {
+            Decoder::Classify {
+                output: index,
+                top_k,
+            } => DecoderOptions::Classify {
                 output: output(*index),
                 top_k: *top_k,
             },

@@ -50,8 +50,7 @@ pub(crate) struct DetectionComparison {
 fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     let side = |low: f64, high: f64| (high - low).max(0.0);
     let area = |c: &[f64; 4]| side(c[0], c[2]) * side(c[1], c[3]);
-    let shared =
-        side(a[0].max(b[0]), a[2].min(b[2])) * side(a[1].max(b[1]), a[3].min(b[3]));
+    let shared = side(a[0].max(b[0]), a[2].min(b[2])) * side(a[1].max(b[1]), a[3].min(b[3]));
     let union = area(a) + area(b) - shared;
     match union > 0.0 {
         true => shared / union,
@@ -79,7 +78,13 @@ pub(crate) fn match_rows(
             .iter()
             .enumerate()
             .filter(|(index, row)| !taken[*index] && row.class == wanted.class)
-            .map(|(index, row)| (index, iou(&row.corners, &wanted.corners), index.abs_diff(rank)))
+            .map(|(index, row)| {
+                (
+                    index,
+                    iou(&row.corners, &wanted.corners),
+                    index.abs_diff(rank),
+                )
+            })
             .filter(|(_, overlap, _)| *overlap >= tolerance.iou)
             .max_by(|a, b| a.1.total_cmp(&b.1).then(b.2.cmp(&a.2)));
         let Some((index, _, _)) = best else {
@@ -142,9 +147,17 @@ mod tests {
     fn order_may_differ_only_among_equal_scores() {
         let reference = [row(0, 0.9, 0.0), row(0, 0.8999, 50.0), row(1, 0.5, 0.0)];
         let swapped = [reference[1], reference[0], reference[2]];
-        assert!(match_rows(&swapped, &reference, TOLERANCE).problems.is_empty());
+        assert!(
+            match_rows(&swapped, &reference, TOLERANCE)
+                .problems
+                .is_empty()
+        );
         let moved = [reference[2], reference[0], reference[1]];
-        assert!(!match_rows(&moved, &reference, TOLERANCE).problems.is_empty());
+        assert!(
+            !match_rows(&moved, &reference, TOLERANCE)
+                .problems
+                .is_empty()
+        );
     }
 
     #[test]

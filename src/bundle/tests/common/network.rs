@@ -1,8 +1,8 @@
 use tfjet_core::{
     ActivationType, DType, ElementWiseOperation, GatherMode, InterpolationMode, Layer, LayerSpec,
-    MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation, ReshapeDim,
-    ResizeCoordinateTransformation, ResizeRounding, SampleMode, Shape, TensorId, TopKOperation,
-    UnaryOperation, WeightsId,
+    MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation,
+    ReshapeDim, ResizeCoordinateTransformation, ResizeRounding, SampleMode, Shape, TensorId,
+    TopKOperation, UnaryOperation, WeightsId,
 };
 
 /// A convolution.

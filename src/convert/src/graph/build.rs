@@ -28,7 +28,9 @@ pub enum BuildError {
         input: String,
     },
     /// An input asks for an output that the producer does not have.
-    #[error("node `{node}`: input `{input}` asks for output {slot}, `{producer}` ({op}) has {count}")]
+    #[error(
+        "node `{node}`: input `{input}` asks for output {slot}, `{producer}` ({op}) has {count}"
+    )]
     NoSuchPort {
         /// The node.
         node: String,
@@ -81,7 +83,9 @@ pub enum BuildError {
         declared: String,
     },
     /// An input's element type is not known or cannot be held.
-    #[error("input `{0}`: its element type is not known; only numeric and boolean inputs can be fed")]
+    #[error(
+        "input `{0}`: its element type is not known; only numeric and boolean inputs can be fed"
+    )]
     InputType(String),
     /// No output was found or named.
     #[error("the graph has no outputs: every node feeds another one; name some with --output")]
@@ -256,9 +260,11 @@ impl Finder<'_> {
         let shape = match (given, declared) {
             (Some(given), Some(declared)) => {
                 let fits = given.rank() == declared.rank()
-                    && given.dims().iter().zip(declared.dims()).all(|(g, d)| {
-                        g.fixed().is_none() || d.fixed().is_none() || g == d
-                    });
+                    && given
+                        .dims()
+                        .iter()
+                        .zip(declared.dims())
+                        .all(|(g, d)| g.fixed().is_none() || d.fixed().is_none() || g == d);
                 // TensorFlow writes an unset shape of old placeholders as a scalar's.
                 if !fits && declared.rank() > 0 {
                     return Err(BuildError::InputShape {
@@ -278,10 +284,14 @@ impl Finder<'_> {
             (given, declared) => given.or(declared),
         };
         let shape = shape.map(|shape| {
-            let dims = shape.0.into_iter().enumerate().map(|(axis, dim)| match dim {
-                Dim::Symbolic(_) => Dim::Symbolic(format!("{name}_{axis}")),
-                fixed => fixed,
-            });
+            let dims = shape
+                .0
+                .into_iter()
+                .enumerate()
+                .map(|(axis, dim)| match dim {
+                    Dim::Symbolic(_) => Dim::Symbolic(format!("{name}_{axis}")),
+                    fixed => fixed,
+                });
             Shape(dims.collect())
         });
         Ok(GraphInput {
@@ -362,7 +372,11 @@ fn near_names<'a>(name: &str, all: impl Iterator<Item = &'a String>) -> Vec<Stri
         })
         .collect();
     scored.sort();
-    scored.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, name)| name.clone())
+        .collect()
 }
 
 /// Levenshtein distance where it is at most `limit` and less than the longer text; letter case
@@ -404,9 +418,7 @@ fn check_cycles(graph: &Graph) -> Result<(), BuildError> {
             .iter()
             .map(|wire| wire.node)
             .chain(node.control.iter().copied())
-            .filter(|&from| {
-                !(graph.node(from).op == "NextIteration" && node.op == "Merge")
-            })
+            .filter(|&from| !(graph.node(from).op == "NextIteration" && node.op == "Merge"))
             .collect()
     };
     let mut marks = vec![Mark::New; graph.nodes.len()];

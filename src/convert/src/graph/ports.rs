@@ -14,8 +14,16 @@ pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
         "Unpack" => attr("num"),
         "ShapeN" => attr("N"),
         "IdentityN" => attr("T"),
-        "TopK" | "TopKV2" | "Switch" | "Merge" | "RefSwitch" | "RefMerge" | "TensorArrayV3"
-        | "NonMaxSuppressionV4" | "Unique" | "UniqueV2" => Some(2),
+        "TopK"
+        | "TopKV2"
+        | "Switch"
+        | "Merge"
+        | "RefSwitch"
+        | "RefMerge"
+        | "TensorArrayV3"
+        | "NonMaxSuppressionV4"
+        | "Unique"
+        | "UniqueV2" => Some(2),
         "NonMaxSuppressionV5" => Some(3),
         "CombinedNonMaxSuppression" => Some(4),
         "FusedBatchNorm" | "FusedBatchNormV2" => Some(5),

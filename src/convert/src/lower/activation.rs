@@ -40,7 +40,13 @@ fn prelu(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let (dtype, shape) = op.output_type(0)?;
     let input = op.tensor(0, layout)?;
     let slopes = op.operand(1, shape.rank(), layout)?;
-    let output = op.emit(Layer::ParametricRelu, &[input, slopes], dtype, &shape, layout);
+    let output = op.emit(
+        Layer::ParametricRelu,
+        &[input, slopes],
+        dtype,
+        &shape,
+        layout,
+    );
     op.output(0, output, layout);
     Ok(())
 }
@@ -54,5 +60,11 @@ pub(super) fn fused_prelu(
 ) -> Result<tfjet_core::TensorId, Refusal> {
     let (dtype, shape) = op.output_type(0)?;
     let slopes = op.operand(slopes, shape.rank(), layout)?;
-    Ok(op.emit(Layer::ParametricRelu, &[tensor, slopes], dtype, &shape, layout))
+    Ok(op.emit(
+        Layer::ParametricRelu,
+        &[tensor, slopes],
+        dtype,
+        &shape,
+        layout,
+    ))
 }

@@ -33,12 +33,19 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         parameters.push(floats(&value)?);
     }
     let channels = parameters.iter().map(Vec::len).max().unwrap_or(0);
-    if parameters.iter().any(|values| values.len() != channels && values.len() != 1) {
+    if parameters
+        .iter()
+        .any(|values| values.len() != channels && values.len() != 1)
+    {
         return refuse("scale, offset, mean and variance differ in length");
     }
     let at = |index: usize, channel: usize| -> f64 {
         let values = &parameters[index];
-        f64::from(if values.len() == 1 { values[0] } else { values[channel] })
+        f64::from(if values.len() == 1 {
+            values[0]
+        } else {
+            values[channel]
+        })
     };
     let mut scale = Vec::with_capacity(channels);
     let mut shift = Vec::with_capacity(channels);
@@ -63,7 +70,11 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
 pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>, Refusal> {
     match tensor.dtype() {
         DType::F32 => Ok(tensor.as_slice::<f32>()?.to_vec()),
-        DType::F16 => Ok(tensor.as_slice::<half::f16>()?.iter().map(|v| v.to_f32()).collect()),
+        DType::F16 => Ok(tensor
+            .as_slice::<half::f16>()?
+            .iter()
+            .map(|v| v.to_f32())
+            .collect()),
         other => refuse(format!("a parameter is {other}, not float32 or float16")),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tfjet_core::{Dim, DType, ElementWiseOperation, Layer, Shape, Tensor, TensorId};
+use tfjet_core::{DType, Dim, ElementWiseOperation, Layer, Shape, Tensor, TensorId};
 
 use super::batch_norm::floats;
 use super::op::{FLOATS, NUMBERS, Op};
@@ -46,7 +46,11 @@ fn pairwise(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         return refuse(format!("{} is no arithmetic", op.node.op));
     };
     op.attrs.ignore(&["incompatible_shape_error"]);
-    let allowed = if matches!(op.node.op.as_str(), "RealDiv" | "Pow") { FLOATS } else { NUMBERS };
+    let allowed = if matches!(op.node.op.as_str(), "RealDiv" | "Pow") {
+        FLOATS
+    } else {
+        NUMBERS
+    };
     op.dtype(0, allowed)?;
     op.dtype(1, allowed)?;
     let (dtype, shape) = op.output_type(0)?;
@@ -57,7 +61,13 @@ fn pairwise(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     }
     let a = op.operand(0, shape.rank(), layout)?;
     let b = op.operand(1, shape.rank(), layout)?;
-    let mut result = op.emit(Layer::ElementWise { operation }, &[a, b], dtype, &shape, layout);
+    let mut result = op.emit(
+        Layer::ElementWise { operation },
+        &[a, b],
+        dtype,
+        &shape,
+        layout,
+    );
     match op.node.op.as_str() {
         "SquaredDifference" => {
             let square = Layer::ElementWise {
@@ -74,8 +84,13 @@ fn pairwise(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
                     None => (result, second),
                     Some(first) => (first, result),
                 };
-                result =
-                    op.emit(Layer::ElementWise { operation }, &[first, second], dtype, &shape, layout);
+                result = op.emit(
+                    Layer::ElementWise { operation },
+                    &[first, second],
+                    dtype,
+                    &shape,
+                    layout,
+                );
             }
         }
         _ => {}
@@ -107,7 +122,10 @@ fn as_scale(
     let Some(channels) = shape.dims()[3].fixed() else {
         return Ok(None);
     };
-    let leading = constant.shape().split_last().map_or(&[][..], |(_, leading)| leading);
+    let leading = constant
+        .shape()
+        .split_last()
+        .map_or(&[][..], |(_, leading)| leading);
     let per_channel = constant.shape().last().copied().unwrap_or(1);
     if op.shape(image)? != *shape
         || leading.iter().any(|&size| size != 1)
@@ -135,7 +153,13 @@ fn as_scale(
     };
     let (scale, shift) = (store(scale)?, store(shift)?);
     let input = op.tensor(image, layout)?;
-    Ok(Some(op.emit(Layer::Scale { scale, shift }, &[input], DType::F32, shape, layout)))
+    Ok(Some(op.emit(
+        Layer::Scale { scale, shift },
+        &[input],
+        DType::F32,
+        shape,
+        layout,
+    )))
 }
 
 /// Is the reciprocal exact?

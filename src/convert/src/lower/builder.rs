@@ -28,11 +28,7 @@ pub(super) struct NetworkBuilder<'a> {
 }
 
 impl<'a> NetworkBuilder<'a> {
-    pub(super) fn new(
-        typed: &'a TypedGraph,
-        weights: &'a mut WeightsStore,
-        name: &str,
-    ) -> Self {
+    pub(super) fn new(typed: &'a TypedGraph, weights: &'a mut WeightsStore, name: &str) -> Self {
         Self {
             typed,
             weights: Some(weights),
@@ -87,7 +83,9 @@ impl<'a> NetworkBuilder<'a> {
     }
 
     fn tensor_at(&self, id: TensorId) -> Result<&NetworkTensor, Refusal> {
-        self.spec.tensor(id).ok_or_else(|| Refusal("a tensor of the network is missing".into()))
+        self.spec
+            .tensor(id)
+            .ok_or_else(|| Refusal("a tensor of the network is missing".into()))
     }
 
     pub(super) fn dtype_of(&self, id: TensorId) -> Result<DType, Refusal> {
@@ -107,7 +105,11 @@ impl<'a> NetworkBuilder<'a> {
             .iter()
             .enumerate()
             .map(|(slot, (dtype, shape))| {
-                let tensor = if slot == 0 { name.clone() } else { format!("{name}:{slot}") };
+                let tensor = if slot == 0 {
+                    name.clone()
+                } else {
+                    format!("{name}:{slot}")
+                };
                 self.tensor_id(&tensor, *dtype, shape.clone())
             })
             .collect();
@@ -137,8 +139,10 @@ impl<'a> NetworkBuilder<'a> {
         let Some(dtype) = fact.dtype else {
             return refuse(format!("the element type of `{name}` is not known"));
         };
-        if matches!(dtype, DType::F64 | DType::BF16 | DType::I16 | DType::U16 | DType::U32 | DType::U64)
-        {
+        if matches!(
+            dtype,
+            DType::F64 | DType::BF16 | DType::I16 | DType::U16 | DType::U32 | DType::U64
+        ) {
             return refuse(format!("`{name}` is {dtype}, which no layer takes"));
         }
         let Some(shape) = fact.shape.clone() else {
@@ -148,7 +152,10 @@ impl<'a> NetworkBuilder<'a> {
             return refuse(format!("`{name}` is an empty tensor of shape {shape}"));
         }
         if shape.rank() > 8 {
-            return refuse(format!("`{name}` has rank {}, layers take 8 at most", shape.rank()));
+            return refuse(format!(
+                "`{name}` has rank {}, layers take 8 at most",
+                shape.rank()
+            ));
         }
         Ok((dtype, shape))
     }
@@ -164,7 +171,10 @@ impl<'a> NetworkBuilder<'a> {
     /// The layout in which the wire is at hand.
     pub(super) fn layout(&self, wire: WireId) -> Layout {
         match self.wires.get(&wire) {
-            Some(Placed { channels_first: Some(_), .. }) => Layout::ChannelsFirst,
+            Some(Placed {
+                channels_first: Some(_),
+                ..
+            }) => Layout::ChannelsFirst,
             _ => Layout::Native,
         }
     }
@@ -205,7 +215,11 @@ impl<'a> NetworkBuilder<'a> {
                 }
                 (native, layout.order(shape.rank()))
             }
-            _ => return refuse(format!("`{name}` is not made by this segment or its inputs")),
+            _ => {
+                return refuse(format!(
+                    "`{name}` is not made by this segment or its inputs"
+                ));
+            }
         };
         let suffix = match layout {
             Layout::Native => "nhwc",
@@ -228,7 +242,12 @@ impl<'a> NetworkBuilder<'a> {
         if order.iter().enumerate().all(|(i, &axis)| i == axis) {
             return Ok(from);
         }
-        let result = Shape(order.iter().map(|&axis| shape.dims()[axis].clone()).collect());
+        let result = Shape(
+            order
+                .iter()
+                .map(|&axis| shape.dims()[axis].clone())
+                .collect(),
+        );
         let moving: Vec<usize> = order
             .iter()
             .copied()
@@ -290,7 +309,9 @@ impl<'a> NetworkBuilder<'a> {
             return Ok(());
         }
         if !self.tensor_names.contains(&name)
-            && let Some(tensor) = usize::try_from(id.0).ok().and_then(|i| self.spec.tensors.get_mut(i))
+            && let Some(tensor) = usize::try_from(id.0)
+                .ok()
+                .and_then(|i| self.spec.tensors.get_mut(i))
         {
             self.tensor_names.remove(&tensor.name);
             self.tensor_names.insert(name.clone());

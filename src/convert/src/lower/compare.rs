@@ -20,13 +20,23 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         "Less" => (&[ElementWiseOperation::Less], false),
         "Equal" => (&[ElementWiseOperation::Equal], false),
         "NotEqual" => (&[ElementWiseOperation::Equal], true),
-        "GreaterEqual" => (&[ElementWiseOperation::Greater, ElementWiseOperation::Equal], false),
-        "LessEqual" => (&[ElementWiseOperation::Less, ElementWiseOperation::Equal], false),
+        "GreaterEqual" => (
+            &[ElementWiseOperation::Greater, ElementWiseOperation::Equal],
+            false,
+        ),
+        "LessEqual" => (
+            &[ElementWiseOperation::Less, ElementWiseOperation::Equal],
+            false,
+        ),
         "LogicalAnd" => (&[ElementWiseOperation::And], false),
         "LogicalOr" => (&[ElementWiseOperation::Or], false),
         _ => return refuse(format!("{name} is no comparison")),
     };
-    let allowed = if name.starts_with("Logical") { &[DType::Bool][..] } else { NUMBERS };
+    let allowed = if name.starts_with("Logical") {
+        &[DType::Bool][..]
+    } else {
+        NUMBERS
+    };
     op.dtype(0, allowed)?;
     op.dtype(1, allowed)?;
     let (dtype, shape) = op.output_type(0)?;
@@ -35,7 +45,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let b = op.operand(1, shape.rank(), layout)?;
     let mut result = None;
     for &operation in operations {
-        let next = op.emit(Layer::ElementWise { operation }, &[a, b], dtype, &shape, layout);
+        let next = op.emit(
+            Layer::ElementWise { operation },
+            &[a, b],
+            dtype,
+            &shape,
+            layout,
+        );
         result = Some(match result {
             None => next,
             Some(before) => {

@@ -35,8 +35,9 @@ fn concat(
             layout = Layout::ChannelsFirst;
         }
     }
-    let inputs: Vec<TensorId> =
-        values.map(|index| op.tensor(index, layout)).collect::<Result<_, _>>()?;
+    let inputs: Vec<TensorId> = values
+        .map(|index| op.tensor(index, layout))
+        .collect::<Result<_, _>>()?;
     let layer = Layer::Concatenation {
         axis: layout.axis(axis, shape.rank()),
     };
@@ -59,7 +60,13 @@ fn pack(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         let name = format!("{}/row", op.node.name);
         inputs.push(op.builder.reshape(&name, input, &row)?);
     }
-    let output = op.emit(Layer::Concatenation { axis }, &inputs, dtype, &shape, Layout::Native);
+    let output = op.emit(
+        Layer::Concatenation { axis },
+        &inputs,
+        dtype,
+        &shape,
+        Layout::Native,
+    );
     op.output(0, output, Layout::Native);
     Ok(())
 }
@@ -97,7 +104,9 @@ fn unpack(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let shape = op.shape(0)?;
     let axis = normalize_axis(op.attrs.int_or("axis", 0)?, shape.rank())?;
     if shape.dims()[axis] != Dim::Fixed(count) {
-        return refuse(format!("axis {axis} of {shape} is not known to have {count} elements"));
+        return refuse(format!(
+            "axis {axis} of {shape} is not known to have {count} elements"
+        ));
     }
     let mut dims = shape.0.clone();
     dims.remove(axis);
@@ -111,7 +120,11 @@ fn unpack(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
 }
 
 fn split(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
-    let (value, axis_input) = if op.node.op == "SplitV" { (0, 2) } else { (1, 0) };
+    let (value, axis_input) = if op.node.op == "SplitV" {
+        (0, 2)
+    } else {
+        (1, 0)
+    };
     op.dtype(value, ANY)?;
     let count = usize::try_from(op.attrs.int("num_split")?).unwrap_or(0);
     let shape = op.shape(value)?;

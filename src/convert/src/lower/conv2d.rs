@@ -38,11 +38,16 @@ pub(super) fn window(
             return Ok([1, 1]);
         }
         if values.len() != 4 {
-            return refuse(format!("attribute `{name}` needs 4 values, it has {}", values.len()));
+            return refuse(format!(
+                "attribute `{name}` needs 4 values, it has {}",
+                values.len()
+            ));
         }
         let outside = (0..4).filter(|axis| !axes.contains(axis));
         if outside.map(|axis| values[axis]).any(|value| value != 1) {
-            return refuse(format!("attribute `{name}` must be 1 on batch and channels"));
+            return refuse(format!(
+                "attribute `{name}` must be 1 on batch and channels"
+            ));
         }
         let get = |axis: usize| match usize::try_from(values[axis]) {
             Ok(value) if value > 0 => Ok(value),
@@ -107,13 +112,20 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, FLOATS)?;
     let filter = op.require_constant(1, "filter")?;
     let &[height, width, input_channels, output_channels] = filter.shape() else {
-        return refuse(format!("the filter has rank {}, expected 4", filter.shape().len()));
+        return refuse(format!(
+            "the filter has rank {}, expected 4",
+            filter.shape().len()
+        ));
     };
     let (dtype, output) = op.output_type(0)?;
     let input = op.shape(0)?;
     let window = window(op, [height, width], &input, &output)?;
     let layout = window.layout;
-    let channel_axis = if layout == Layout::ChannelsFirst { 3 } else { 1 };
+    let channel_axis = if layout == Layout::ChannelsFirst {
+        3
+    } else {
+        1
+    };
     let Some(channels) = input.dims()[channel_axis].fixed() else {
         return refuse("the number of channels is not known");
     };
@@ -123,7 +135,11 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         (channels, [maps, 1, height, width], [2, 3, 0, 1])
     } else {
         let groups = channels / input_channels.max(1);
-        (groups, [output_channels, input_channels, height, width], [3, 2, 0, 1])
+        (
+            groups,
+            [output_channels, input_channels, height, width],
+            [3, 2, 0, 1],
+        )
     };
     let kernel = op.weights(|| {
         let mut kernel = permute(&filter, &order)?;
@@ -166,7 +182,8 @@ impl Fused {
     pub(super) fn read(op: &Op<'_, '_>) -> Result<Self, Refusal> {
         let names = op.attrs.strs("fused_ops")?;
         let alpha = op.attrs.float_or("leakyrelu_alpha", 0.2)?;
-        op.attrs.ignore(&["epsilon", "num_host_args", "filter_format"]);
+        op.attrs
+            .ignore(&["epsilon", "num_host_args", "filter_format"]);
         let mut fused = Self {
             bias: None,
             activation: None,
@@ -214,7 +231,10 @@ pub(super) fn vector(
 ) -> Result<WeightsId, Refusal> {
     let value = op.require_constant(index, role)?;
     if value.elements() != len {
-        return refuse(format!("the {role} has {} elements, expected {len}", value.elements()));
+        return refuse(format!(
+            "the {role} has {} elements, expected {len}",
+            value.elements()
+        ));
     }
     op.weights(|| {
         let mut value: Tensor = (*value).clone();
@@ -227,7 +247,10 @@ fn backprop_input(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(2, FLOATS)?;
     let filter = op.require_constant(1, "filter")?;
     let &[height, width, _, input_channels] = filter.shape() else {
-        return refuse(format!("the filter has rank {}, expected 4", filter.shape().len()));
+        return refuse(format!(
+            "the filter has rank {}, expected 4",
+            filter.shape().len()
+        ));
     };
     let (dtype, output) = op.output_type(0)?;
     let input = op.shape(2)?;
@@ -235,13 +258,18 @@ fn backprop_input(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     if window.dilation != [1, 1] {
         return refuse("a dilated Conv2DBackpropInput has no layer");
     }
-    let axes = if window.layout == Layout::ChannelsFirst { [1, 2] } else { [2, 3] };
+    let axes = if window.layout == Layout::ChannelsFirst {
+        [1, 2]
+    } else {
+        [2, 3]
+    };
     let mut post_padding = window.post_padding;
     let mut pre_padding = window.pre_padding;
     for (spatial, size) in [height, width].into_iter().enumerate() {
-        let (Some(from), Some(to)) =
-            (input.dims()[axes[spatial]].fixed(), output.dims()[axes[spatial]].fixed())
-        else {
+        let (Some(from), Some(to)) = (
+            input.dims()[axes[spatial]].fixed(),
+            output.dims()[axes[spatial]].fixed(),
+        ) else {
             return refuse("Conv2DBackpropInput needs fixed height and width");
         };
         let full = from.saturating_sub(1) * window.stride[spatial] + size;
@@ -252,7 +280,11 @@ fn backprop_input(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         pre_padding[spatial] = window.pre_padding[spatial];
     }
     let kernel = op.weights(|| Ok(Arc::new(permute(&filter, &[3, 2, 0, 1])?)))?;
-    let channel_axis = if window.layout == Layout::ChannelsFirst { 3 } else { 1 };
+    let channel_axis = if window.layout == Layout::ChannelsFirst {
+        3
+    } else {
+        1
+    };
     if input.dims()[channel_axis] != Dim::Fixed(input_channels) {
         return refuse("the filter does not fit the number of channels");
     }

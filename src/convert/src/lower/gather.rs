@@ -36,7 +36,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     };
     let data = op.tensor(0, Layout::Native)?;
     let picks = op.tensor(1, Layout::Native)?;
-    let output = op.emit(Layer::Gather { mode }, &[data, picks], dtype, &shape, Layout::Native);
+    let output = op.emit(
+        Layer::Gather { mode },
+        &[data, picks],
+        dtype,
+        &shape,
+        Layout::Native,
+    );
     op.output(0, output, Layout::Native);
     Ok(())
 }

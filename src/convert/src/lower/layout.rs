@@ -24,12 +24,18 @@ impl Layout {
 
     /// Where TensorFlow's `axis` lies in this layout.
     pub fn axis(self, axis: usize, rank: usize) -> usize {
-        self.order(rank).iter().position(|&a| a == axis).unwrap_or(axis)
+        self.order(rank)
+            .iter()
+            .position(|&a| a == axis)
+            .unwrap_or(axis)
     }
 
     /// TensorFlow's per-axis values in this layout's order.
     pub fn arrange<T: Clone>(self, native: &[T]) -> Vec<T> {
-        self.order(native.len()).into_iter().map(|axis| native[axis].clone()).collect()
+        self.order(native.len())
+            .into_iter()
+            .map(|axis| native[axis].clone())
+            .collect()
     }
 
     /// TensorFlow's shape in this layout.

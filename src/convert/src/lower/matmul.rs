@@ -40,7 +40,10 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
                 turned.reshape(&dims)?;
                 Ok(Arc::new(turned))
             };
-            (op.constant_layer("weights", dtype, &dims, make)?, MatrixOperation::None)
+            (
+                op.constant_layer("weights", dtype, &dims, make)?,
+                MatrixOperation::None,
+            )
         }
         _ => (op.operand(1, rank, Layout::Native)?, operation(second)),
     };

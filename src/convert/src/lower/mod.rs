@@ -221,16 +221,22 @@ pub fn lower_segment(
     let first = nodes.first().copied().unwrap_or(NodeId(0));
     let mut builder = NetworkBuilder::new(typed, weights, name);
     for &input in inputs {
-        builder.input(input).map_err(|refusal| (input.node, refusal))?;
+        builder
+            .input(input)
+            .map_err(|refusal| (input.node, refusal))?;
     }
     for &id in nodes {
         let lower = find(&typed.graph.node(id).op)
             .ok_or_else(|| (id, Refusal("the op has no lowering".into())))?;
         let mut op = Op::new(&mut builder, id);
-        lower(&mut op).and_then(|()| op.finish()).map_err(|refusal| (id, refusal))?;
+        lower(&mut op)
+            .and_then(|()| op.finish())
+            .map_err(|refusal| (id, refusal))?;
     }
     for &output in outputs {
-        builder.output(output).map_err(|refusal| (output.node, refusal))?;
+        builder
+            .output(output)
+            .map_err(|refusal| (output.node, refusal))?;
     }
     builder.finish().map_err(|refusal| (first, refusal))
 }

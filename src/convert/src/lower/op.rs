@@ -33,7 +33,10 @@ impl<'b, 'a> Op<'b, 'a> {
 
     pub(super) fn wire(&self, index: usize) -> Result<WireId, Refusal> {
         self.node.inputs.get(index).copied().ok_or_else(|| {
-            Refusal(format!("input {index} is missing, the node has {}", self.node.inputs.len()))
+            Refusal(format!(
+                "input {index} is missing, the node has {}",
+                self.node.inputs.len()
+            ))
         })
     }
 
@@ -68,10 +71,17 @@ impl<'b, 'a> Op<'b, 'a> {
         Ok(self.fact(index)?.value.clone())
     }
 
-    pub(super) fn require_constant(&self, index: usize, role: &str) -> Result<Arc<Tensor>, Refusal> {
+    pub(super) fn require_constant(
+        &self,
+        index: usize,
+        role: &str,
+    ) -> Result<Arc<Tensor>, Refusal> {
         match self.constant(index)? {
             Some(value) => Ok(value),
-            None => refuse(format!("the input \"{role}\" for {} must be a constant", self.node.op)),
+            None => refuse(format!(
+                "the input \"{role}\" for {} must be a constant",
+                self.node.op
+            )),
         }
     }
 
@@ -79,16 +89,25 @@ impl<'b, 'a> Op<'b, 'a> {
     pub(super) fn integers(&self, index: usize, role: &str) -> Result<Vec<i64>, Refusal> {
         let value = self.require_constant(index, role)?;
         match value.dtype() {
-            DType::I32 => Ok(value.as_slice::<i32>()?.iter().map(|&v| i64::from(v)).collect()),
+            DType::I32 => Ok(value
+                .as_slice::<i32>()?
+                .iter()
+                .map(|&v| i64::from(v))
+                .collect()),
             DType::I64 => Ok(value.as_slice::<i64>()?.to_vec()),
-            other => refuse(format!("the input \"{role}\" is {other}, not int32 or int64")),
+            other => refuse(format!(
+                "the input \"{role}\" is {other}, not int32 or int64"
+            )),
         }
     }
 
     pub(super) fn integer(&self, index: usize, role: &str) -> Result<i64, Refusal> {
         match self.integers(index, role)?.as_slice() {
             [value] => Ok(*value),
-            values => refuse(format!("the input \"{role}\" has {} elements, not 1", values.len())),
+            values => refuse(format!(
+                "the input \"{role}\" has {} elements, not 1",
+                values.len()
+            )),
         }
     }
 
@@ -123,7 +142,12 @@ impl<'b, 'a> Op<'b, 'a> {
         native: &Shape,
         layout: Layout,
     ) -> TensorId {
-        self.builder.layer(&self.node.name, layer, inputs, &[(dtype, layout.shape(native))])[0]
+        self.builder.layer(
+            &self.node.name,
+            layer,
+            inputs,
+            &[(dtype, layout.shape(native))],
+        )[0]
     }
 
     /// A constant layer of `tensor`.
@@ -137,12 +161,15 @@ impl<'b, 'a> Op<'b, 'a> {
         let weights = self.weights(make)?;
         let name = format!("{}/{suffix}", self.node.name);
         let layer = Layer::Constant { weights };
-        Ok(self.builder.layer(&name, layer, &[], &[(dtype, Shape::fixed(shape))])[0])
+        Ok(self
+            .builder
+            .layer(&name, layer, &[], &[(dtype, Shape::fixed(shape))])[0])
     }
 
     /// Says that `tensor` is output `slot`.
     pub(super) fn output(&mut self, slot: u32, tensor: TensorId, layout: Layout) {
-        self.builder.place(WireId::new(self.id, slot), tensor, layout);
+        self.builder
+            .place(WireId::new(self.id, slot), tensor, layout);
     }
 
     /// A layer that maps output 0 from input 0 and keeps its layout.
@@ -160,7 +187,10 @@ impl<'b, 'a> Op<'b, 'a> {
         let wire = WireId::new(self.id, slot);
         let typed = self.builder.typed;
         typed.graph.outputs.iter().any(|output| output.wire == wire)
-            || typed.order.iter().any(|id| typed.graph.node(*id).inputs.contains(&wire))
+            || typed
+                .order
+                .iter()
+                .any(|id| typed.graph.node(*id).inputs.contains(&wire))
     }
 
     /// Input `index` as an operand that broadcasts in `layout` against tensors of `rank`: size-1
@@ -200,5 +230,12 @@ pub(super) const FLOATS: &[DType] = &[DType::F32, DType::F16];
 /// Floats and the integers of indices.
 pub(super) const NUMBERS: &[DType] = &[DType::F32, DType::F16, DType::I32, DType::I64];
 /// Everything that layers which only move data take.
-pub(super) const ANY: &[DType] =
-    &[DType::F32, DType::F16, DType::I32, DType::I64, DType::I8, DType::U8, DType::Bool];
+pub(super) const ANY: &[DType] = &[
+    DType::F32,
+    DType::F16,
+    DType::I32,
+    DType::I64,
+    DType::I8,
+    DType::U8,
+    DType::Bool,
+];

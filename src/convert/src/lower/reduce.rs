@@ -8,11 +8,23 @@ use crate::graph::infer::normalize_axis;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let (operation, allowed) = match op.node.op.as_str() {
-        "Sum" => (ReduceOperation::Sum, &[DType::F32, DType::F16, DType::I32][..]),
+        "Sum" => (
+            ReduceOperation::Sum,
+            &[DType::F32, DType::F16, DType::I32][..],
+        ),
         "Mean" => (ReduceOperation::Avg, FLOATS),
-        "Max" => (ReduceOperation::Max, &[DType::F32, DType::F16, DType::I32][..]),
-        "Min" => (ReduceOperation::Min, &[DType::F32, DType::F16, DType::I32][..]),
-        "Prod" => (ReduceOperation::Prod, &[DType::F32, DType::F16, DType::I32][..]),
+        "Max" => (
+            ReduceOperation::Max,
+            &[DType::F32, DType::F16, DType::I32][..],
+        ),
+        "Min" => (
+            ReduceOperation::Min,
+            &[DType::F32, DType::F16, DType::I32][..],
+        ),
+        "Prod" => (
+            ReduceOperation::Prod,
+            &[DType::F32, DType::F16, DType::I32][..],
+        ),
         other => return refuse(format!("{other} is no reduction")),
     };
     op.dtype(0, allowed)?;
@@ -30,7 +42,10 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     }
     let mut layout = op.layout(0)?;
     // Without its reduced axes the result has TensorFlow's order where the rest is in order.
-    let rest = layout.order(rank).into_iter().filter(|axis| !native.contains(axis));
+    let rest = layout
+        .order(rank)
+        .into_iter()
+        .filter(|axis| !native.contains(axis));
     if !keep_dims && !rest.is_sorted() {
         layout = Layout::Native;
     }

@@ -9,7 +9,9 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let nearest = op.node.op == "ResizeNearestNeighbor";
     let dtype = op.dtype(0, &[DType::F32, DType::F16, DType::U8, DType::I32])?;
     if nearest && !FLOATS.contains(&dtype) {
-        return refuse(format!("nearest-neighbour resizing of {dtype} has no layer"));
+        return refuse(format!(
+            "nearest-neighbour resizing of {dtype} has no layer"
+        ));
     }
     let align = op.attrs.bool_or("align_corners", false)?;
     let half_pixel = op.attrs.bool_or("half_pixel_centers", false)?;
@@ -32,7 +34,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let mut input = op.tensor(0, layout)?;
     if dtype != output_dtype {
         let input_shape = op.shape(0)?;
-        input = op.emit(Layer::Cast { to: output_dtype }, &[input], output_dtype, &input_shape, layout);
+        input = op.emit(
+            Layer::Cast { to: output_dtype },
+            &[input],
+            output_dtype,
+            &input_shape,
+            layout,
+        );
     }
     let layer = Layer::Resize {
         mode,

@@ -14,7 +14,11 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let condition_shape = op.shape(0)?;
     // Select's vector condition picks rows, where broadcasting would pick columns.
     let by_rows = op.node.op == "Select" && condition_shape.rank() == 1 && shape.rank() > 1;
-    let layout = if by_rows { Layout::Native } else { common_layout(op, shape.rank())? };
+    let layout = if by_rows {
+        Layout::Native
+    } else {
+        common_layout(op, shape.rank())?
+    };
     let condition = if by_rows {
         let mut dims = vec![Dim::Fixed(1); shape.rank()];
         dims[0] = condition_shape.dims()[0].clone();
@@ -31,7 +35,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     }
     let then = op.operand(1, shape.rank(), layout)?;
     let otherwise = op.operand(2, shape.rank(), layout)?;
-    let output = op.emit(Layer::Select, &[condition, then, otherwise], dtype, &shape, layout);
+    let output = op.emit(
+        Layer::Select,
+        &[condition, then, otherwise],
+        dtype,
+        &shape,
+        layout,
+    );
     op.output(0, output, layout);
     Ok(())
 }

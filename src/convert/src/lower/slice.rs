@@ -9,9 +9,19 @@ use crate::graph::infer::{Context, SliceAxis, clamp_slice, dense_slice};
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, ANY)?;
     let shape = op.shape(0)?;
-    let axes = if op.node.op == "Slice" { plain(op, &shape)? } else { strided(op, &shape)? };
-    let keeps_rank = axes.iter().all(|axis| matches!(axis, SliceAxis::Range { .. }));
-    let layout = if keeps_rank { op.layout(0)? } else { Layout::Native };
+    let axes = if op.node.op == "Slice" {
+        plain(op, &shape)?
+    } else {
+        strided(op, &shape)?
+    };
+    let keeps_rank = axes
+        .iter()
+        .all(|axis| matches!(axis, SliceAxis::Range { .. }));
+    let layout = if keeps_rank {
+        op.layout(0)?
+    } else {
+        Layout::Native
+    };
     let (_, output_shape) = op.output_type(0)?;
     let sliced = ranges(op, &shape, &axes, layout)?;
     let result = if keeps_rank {
@@ -37,7 +47,9 @@ fn strided(op: &Op<'_, '_>, shape: &Shape) -> Result<Vec<SliceAxis>, Refusal> {
     ]);
     let context = Context {
         node: op.node,
-        inputs: (0..op.node.inputs.len()).map(|i| op.fact(i)).collect::<Result<_, _>>()?,
+        inputs: (0..op.node.inputs.len())
+            .map(|i| op.fact(i))
+            .collect::<Result<_, _>>()?,
         attrs: AttrReader::new(&op.node.attrs),
     };
     match dense_slice(&context, shape.rank())? {
@@ -78,16 +90,20 @@ fn ranges(
     for (axis, bounds) in existing.enumerate() {
         let (begin, end, step) = match *bounds {
             SliceAxis::Range { begin, end, stride } => (begin, end, stride),
-            SliceAxis::Shrink(index) => {
-                (Some(index), (index != -1).then_some(index.saturating_add(1)), 1)
-            }
+            SliceAxis::Shrink(index) => (
+                Some(index),
+                (index != -1).then_some(index.saturating_add(1)),
+                1,
+            ),
             SliceAxis::New => continue,
         };
         let Some(dim) = shape.dims().get(axis).and_then(Dim::fixed) else {
             if matches!(begin, None | Some(0)) && end.is_none() && step == 1 {
                 continue;
             }
-            return refuse(format!("axis {axis} of {shape} is sliced and its size is not known"));
+            return refuse(format!(
+                "axis {axis} of {shape} is sliced and its size is not known"
+            ));
         };
         let (first, count) = clamp_slice(dim, begin, end, step);
         if count == 0 {

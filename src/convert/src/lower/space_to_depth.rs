@@ -19,7 +19,10 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     };
     let (dtype, output) = op.output_type(0)?;
     let fixed = |shape: &Shape| -> Option<Vec<usize>> {
-        layout.shape(shape).dims()[1..].iter().map(Dim::fixed).collect()
+        layout.shape(shape).dims()[1..]
+            .iter()
+            .map(Dim::fixed)
+            .collect()
     };
     let (Some(from), Some(to)) = (fixed(&op.shape(0)?), fixed(&output)) else {
         return refuse("channels, height and width must be known");
@@ -38,7 +41,12 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         .collect();
     let mut dims = vec![batch];
     dims.extend(split.iter().map(|&size| Dim::Fixed(size)));
-    let apart = Shape(order.iter().map(|&axis: &usize| dims[axis].clone()).collect());
+    let apart = Shape(
+        order
+            .iter()
+            .map(|&axis: &usize| dims[axis].clone())
+            .collect(),
+    );
     let input = op.tensor(0, layout)?;
     let name = op.node.name.clone();
     let shuffle = Layer::Shuffle {
@@ -46,7 +54,9 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         reshape: Some(first),
         second_transpose: order,
     };
-    let apart = op.builder.layer(&name, shuffle, &[input], &[(dtype, apart)])[0];
+    let apart = op
+        .builder
+        .layer(&name, shuffle, &[input], &[(dtype, apart)])[0];
     let join = Layer::Shuffle {
         first_transpose: Vec::new(),
         reshape: Some(vec![

@@ -19,7 +19,11 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     for (axis, &times) in multiples.iter().enumerate() {
         let times = match usize::try_from(times) {
             Ok(times @ 1..=MAX_COPIES) => times,
-            _ => return refuse(format!("{times} copies along axis {axis} are no concatenation")),
+            _ => {
+                return refuse(format!(
+                    "{times} copies along axis {axis} are no concatenation"
+                ));
+            }
         };
         if times == 1 {
             continue;
@@ -29,7 +33,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         };
         shape.0[axis] = Dim::Fixed(size * times);
         let copies = vec![tensor; times];
-        tensor = op.emit(Layer::Concatenation { axis }, &copies, dtype, &shape, Layout::Native);
+        tensor = op.emit(
+            Layer::Concatenation { axis },
+            &copies,
+            dtype,
+            &shape,
+            Layout::Native,
+        );
     }
     op.output(0, tensor, Layout::Native);
     Ok(())

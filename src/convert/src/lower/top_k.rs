@@ -30,12 +30,22 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         axis,
     };
     let name = op.node.name.clone();
-    let outputs =
-        op.builder.layer(&name, layer, &[input], &[(dtype, shape.clone()), (DType::I32, shape.clone())]);
+    let outputs = op.builder.layer(
+        &name,
+        layer,
+        &[input],
+        &[(dtype, shape.clone()), (DType::I32, shape.clone())],
+    );
     op.output(0, outputs[0], Layout::Native);
     let mut picked = outputs[1];
     if indices != DType::I32 {
-        picked = op.emit(Layer::Cast { to: indices }, &[picked], indices, &shape, Layout::Native);
+        picked = op.emit(
+            Layer::Cast { to: indices },
+            &[picked],
+            indices,
+            &shape,
+            Layout::Native,
+        );
     }
     op.output(1, picked, Layout::Native);
     Ok(())
@@ -49,7 +59,10 @@ fn arg(op: &mut Op<'_, '_>, dtype: DType) -> Result<(), Refusal> {
     let shape = op.shape(0)?;
     let native_axis = normalize_axis(op.integer(1, "dimension")?, shape.rank())?;
     let mut layout = op.layout(0)?;
-    let rest = layout.order(shape.rank()).into_iter().filter(|&axis| axis != native_axis);
+    let rest = layout
+        .order(shape.rank())
+        .into_iter()
+        .filter(|&axis| axis != native_axis);
     if !rest.is_sorted() {
         layout = Layout::Native;
     }
@@ -67,10 +80,16 @@ fn arg(op: &mut Op<'_, '_>, dtype: DType) -> Result<(), Refusal> {
         axis,
     };
     let name = op.node.name.clone();
-    let outputs =
-        op.builder.layer(&name, layer, &[input], &[(dtype, arranged.clone()), (DType::I32, arranged)]);
+    let outputs = op.builder.layer(
+        &name,
+        layer,
+        &[input],
+        &[(dtype, arranged.clone()), (DType::I32, arranged)],
+    );
     let (_, output) = op.output_type(0)?;
-    let mut result = op.builder.reshape(&format!("{name}/squeeze"), outputs[1], &output)?;
+    let mut result = op
+        .builder
+        .reshape(&format!("{name}/squeeze"), outputs[1], &output)?;
     if to != DType::I32 {
         result = op.emit(Layer::Cast { to }, &[result], to, &output, Layout::Native);
     }

@@ -29,10 +29,13 @@ impl WeightsStore {
         hasher.update(b"|");
         hasher.update(tensor.bytes());
         let tensors = &mut self.tensors;
-        *self.by_hash.entry(*hasher.finalize().as_bytes()).or_insert_with(|| {
-            tensors.push(tensor);
-            WeightsId(u32::try_from(tensors.len() - 1).unwrap_or(u32::MAX))
-        })
+        *self
+            .by_hash
+            .entry(*hasher.finalize().as_bytes())
+            .or_insert_with(|| {
+                tensors.push(tensor);
+                WeightsId(u32::try_from(tensors.len() - 1).unwrap_or(u32::MAX))
+            })
     }
 
     /// The array of `id`.
@@ -115,7 +118,10 @@ mod tests {
         let mut store = WeightsStore::default();
         let one = store.add(Arc::new(Tensor::from_slice(&[1], &[1.0f32]).unwrap()));
         let two = store.add(Arc::new(Tensor::from_slice(&[1], &[2.0f32]).unwrap()));
-        assert_eq!(store.add(Arc::new(Tensor::from_slice(&[1], &[1.0f32]).unwrap())), one);
+        assert_eq!(
+            store.add(Arc::new(Tensor::from_slice(&[1], &[1.0f32]).unwrap())),
+            one
+        );
         let (table, blob, places) = store.lay_out([two, one, two]).unwrap();
         assert_eq!(table.entries.len(), 2);
         assert_eq!(places[&two], WeightsId(0));

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Dag;
 use super::contract::contract;
 use super::levels::{anchored, earliest};
-use super::Dag;
 use crate::graph::{NodeId, TypedGraph, WireId};
 
 /// Which segment each live node is in.
@@ -24,8 +24,11 @@ struct Views {
 
 fn views(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool) -> Views {
     let live_ids = typed.order.clone();
-    let place: BTreeMap<NodeId, usize> =
-        live_ids.iter().enumerate().map(|(index, id)| (*id, index)).collect();
+    let place: BTreeMap<NodeId, usize> = live_ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (*id, index))
+        .collect();
     let mut edges = Vec::new();
     for (to, &id) in live_ids.iter().enumerate() {
         for wire in &typed.graph.node(id).inputs {
@@ -43,30 +46,37 @@ fn views(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool) -> Views {
 }
 
 /// The best of the groupings, clusters under `min_size` dropped.
-pub fn best(
-    typed: &TypedGraph,
-    candidate: &dyn Fn(NodeId) -> bool,
-    min_size: usize,
-) -> Clustering {
+pub fn best(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool, min_size: usize) -> Clustering {
     let Views { live, live_ids } = views(typed, candidate);
-    let finish = |clusters: Vec<Option<usize>>| {
-        drop_small(typed, &live_ids, clusters, min_size)
-    };
+    let finish = |clusters: Vec<Option<usize>>| drop_small(typed, &live_ids, clusters, min_size);
     let mut choices = vec![finish(earliest(&live)), finish(anchored(&live))];
-    let all = live.candidate.iter().filter(|&&candidate| candidate).count();
-    if choices.iter().all(|choice| choice.iter().flatten().count() < all) {
+    let all = live
+        .candidate
+        .iter()
+        .filter(|&&candidate| candidate)
+        .count();
+    if choices
+        .iter()
+        .all(|choice| choice.iter().flatten().count() < all)
+    {
         choices.push(finish(contracted(typed, candidate, &live, &live_ids)));
     }
     let border = |clusters: &[Option<usize>]| {
         let crossing = |from: usize| {
-            live.successors[from].iter().any(|&to| clusters[from] != clusters[to])
+            live.successors[from]
+                .iter()
+                .any(|&to| clusters[from] != clusters[to])
         };
         (0..live.len()).filter(|&from| crossing(from)).count()
     };
     let score = |clusters: &Vec<Option<usize>>| {
         let covered = clusters.iter().flatten().count();
         let segments = clusters.iter().flatten().collect::<BTreeSet<_>>().len();
-        (covered, usize::MAX - segments, usize::MAX - border(clusters))
+        (
+            covered,
+            usize::MAX - segments,
+            usize::MAX - border(clusters),
+        )
     };
     let chosen = choices
         .into_iter()
@@ -91,8 +101,11 @@ fn contracted(
     live_ids: &[NodeId],
 ) -> Vec<Option<usize>> {
     let ids: Vec<NodeId> = typed.source_order.clone();
-    let place: BTreeMap<NodeId, usize> =
-        ids.iter().enumerate().map(|(index, id)| (*id, index)).collect();
+    let place: BTreeMap<NodeId, usize> = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| (*id, index))
+        .collect();
     let mut edges = Vec::new();
     for (to, &id) in ids.iter().enumerate() {
         for wire in &typed.source_inputs[id.index()] {
@@ -111,12 +124,21 @@ fn contracted(
         }
     };
     let dag = Dag::new(ids.iter().map(|&id| joins(id)).collect(), edges);
-    let names: Vec<&str> = ids.iter().map(|id| typed.graph.node(*id).name.as_str()).collect();
+    let names: Vec<&str> = ids
+        .iter()
+        .map(|id| typed.graph.node(*id).name.as_str())
+        .collect();
     let clusters = contract(&dag, &names);
     let result: Vec<Option<usize>> = live_ids
         .iter()
         .zip(&live.candidate)
-        .map(|(id, &candidate)| if candidate { clusters[*place.get(id)?] } else { None })
+        .map(|(id, &candidate)| {
+            if candidate {
+                clusters[*place.get(id)?]
+            } else {
+                None
+            }
+        })
         .collect();
     result
 }
@@ -136,7 +158,11 @@ fn drop_small(
         let (nodes, constants) = sizes.entry(*cluster).or_default();
         *nodes += 1;
         let inputs = &typed.graph.node(*id).inputs;
-        constants.extend(inputs.iter().filter(|wire| typed.fact(**wire).value.is_some()));
+        constants.extend(
+            inputs
+                .iter()
+                .filter(|wire| typed.fact(**wire).value.is_some()),
+        );
     }
     for cluster in &mut clusters {
         if let Some(number) = cluster

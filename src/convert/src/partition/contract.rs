@@ -39,8 +39,9 @@ fn post_order(dag: &Dag, names: &[&str]) -> Vec<usize> {
         nodes.sort_by_key(|&node| names[node]);
         nodes
     };
-    let roots: Vec<usize> =
-        (0..dag.len()).filter(|&node| dag.predecessors[node].is_empty()).collect();
+    let roots: Vec<usize> = (0..dag.len())
+        .filter(|&node| dag.predecessors[node].is_empty())
+        .collect();
     let mut seen = vec![false; dag.len()];
     let mut order = Vec::with_capacity(dag.len());
     let mut stack: Vec<(usize, bool)> = sorted(&roots).into_iter().map(|n| (n, false)).collect();
@@ -53,7 +54,11 @@ fn post_order(dag: &Dag, names: &[&str]) -> Vec<usize> {
             continue;
         }
         stack.push((node, true));
-        stack.extend(sorted(&dag.successors[node]).into_iter().map(|n| (n, false)));
+        stack.extend(
+            sorted(&dag.successors[node])
+                .into_iter()
+                .map(|n| (n, false)),
+        );
     }
     order
 }
@@ -71,7 +76,10 @@ struct Merge {
 impl Merge {
     fn new(dag: &Dag) -> Self {
         let collect = |lists: &[Vec<usize>]| -> Vec<BTreeSet<usize>> {
-            lists.iter().map(|list| list.iter().copied().collect()).collect()
+            lists
+                .iter()
+                .map(|list| list.iter().copied().collect())
+                .collect()
         };
         Self {
             parent: (0..dag.len()).collect(),
@@ -94,8 +102,11 @@ impl Merge {
     /// Is there a way from `source` to `target` besides their direct edge?
     fn detour(&mut self, source: usize, target: usize) -> bool {
         self.round += 1;
-        let mut stack: Vec<usize> =
-            self.predecessors[target].iter().copied().filter(|&node| node != source).collect();
+        let mut stack: Vec<usize> = self.predecessors[target]
+            .iter()
+            .copied()
+            .filter(|&node| node != source)
+            .collect();
         while let Some(node) = stack.pop() {
             if node == source {
                 return true;
@@ -146,7 +157,13 @@ fn merge_apart(dag: &Dag, clusters: &mut [Option<usize>]) {
             let gone = roots[other];
             let merged: Vec<Option<usize>> = clusters
                 .iter()
-                .map(|cluster| if *cluster == Some(gone) { Some(keep) } else { *cluster })
+                .map(|cluster| {
+                    if *cluster == Some(gone) {
+                        Some(keep)
+                    } else {
+                        *cluster
+                    }
+                })
                 .collect();
             if dag.is_acyclic(&merged) {
                 clusters.copy_from_slice(&merged);

@@ -85,9 +85,9 @@ fn owners(typed: &TypedGraph, segment_of: &[Option<usize>]) -> Vec<Option<usize>
         if typed.live[id.index()] || owners[id.index()].is_some() {
             continue;
         }
-        owners[id.index()] = typed.source_inputs[id.index()].iter().find_map(|wire| {
-            segment_of[wire.node.index()].or(owners[wire.node.index()])
-        });
+        owners[id.index()] = typed.source_inputs[id.index()]
+            .iter()
+            .find_map(|wire| segment_of[wire.node.index()].or(owners[wire.node.index()]));
     }
     owners
 }

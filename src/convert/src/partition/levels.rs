@@ -4,7 +4,9 @@ use super::Dag;
 /// No path leaves a level and comes back, so a level can be one segment.
 pub(super) fn earliest(dag: &Dag) -> Vec<Option<usize>> {
     let levels = earliest_levels(dag);
-    (0..dag.len()).map(|node| dag.candidate[node].then_some(levels[node])).collect()
+    (0..dag.len())
+        .map(|node| dag.candidate[node].then_some(levels[node]))
+        .collect()
 }
 
 fn earliest_levels(dag: &Dag) -> Vec<usize> {
@@ -46,5 +48,7 @@ pub(super) fn anchored(dag: &Dag) -> Vec<Option<usize>> {
             false => latest,
         };
     }
-    (0..dag.len()).map(|node| dag.candidate[node].then_some(levels[node])).collect()
+    (0..dag.len())
+        .map(|node| dag.candidate[node].then_some(levels[node]))
+        .collect()
 }

@@ -113,7 +113,11 @@ impl Partition {
     /// Share of the floating-point operations inside segments, 0..=1.
     pub fn flops_inside(&self) -> f64 {
         let inside: u64 = self.segments.iter().map(|segment| segment.flops).sum();
-        if self.flops == 0 { 0.0 } else { inside as f64 / self.flops as f64 }
+        if self.flops == 0 {
+            0.0
+        } else {
+            inside as f64 / self.flops as f64
+        }
     }
 }
 
@@ -129,7 +133,10 @@ fn refusal(typed: &TypedGraph, id: NodeId, options: &PartitionOptions) -> Option
         )));
     }
     if is_control_flow(&node.op) {
-        return Some(Refusal(format!("op type {} is control flow, which is not supported yet", node.op)));
+        return Some(Refusal(format!(
+            "op type {} is control flow, which is not supported yet",
+            node.op
+        )));
     }
     validate(typed, id).err()
 }
@@ -138,9 +145,24 @@ fn refusal(typed: &TypedGraph, id: NodeId, options: &PartitionOptions) -> Option
 pub fn is_control_flow(op: &str) -> bool {
     matches!(
         op,
-        "Enter" | "Exit" | "Merge" | "Switch" | "NextIteration" | "LoopCond" | "RefEnter"
-            | "RefExit" | "RefMerge" | "RefSwitch" | "RefNextIteration" | "If" | "StatelessIf"
-            | "While" | "StatelessWhile" | "PartitionedCall" | "StatefulPartitionedCall" | "Case"
+        "Enter"
+            | "Exit"
+            | "Merge"
+            | "Switch"
+            | "NextIteration"
+            | "LoopCond"
+            | "RefEnter"
+            | "RefExit"
+            | "RefMerge"
+            | "RefSwitch"
+            | "RefNextIteration"
+            | "If"
+            | "StatelessIf"
+            | "While"
+            | "StatelessWhile"
+            | "PartitionedCall"
+            | "StatefulPartitionedCall"
+            | "Case"
     ) || op.starts_with("TensorArray")
         || op.starts_with("TensorList")
 }
@@ -152,7 +174,11 @@ pub fn partition(typed: &TypedGraph, options: &PartitionOptions) -> Partition {
         .iter()
         .filter_map(|&id| Some((id, refusal(typed, id, options)?)))
         .collect();
-    let clusters = best(typed, &|id| !refusals.contains_key(&id), options.min_segment_size);
+    let clusters = best(
+        typed,
+        &|id| !refusals.contains_key(&id),
+        options.min_segment_size,
+    );
     assemble(typed, &clusters, refusals, options)
 }
 
@@ -265,8 +291,8 @@ fn unit_order(typed: &TypedGraph, clusters: &Clustering) -> Vec<Unit> {
             for &id in members.get(&key(&current)).into_iter().flatten().rev() {
                 let node = typed.graph.node(id);
                 for wire in node.inputs.iter().rev() {
-                    let closes_loop = node.op == "Merge"
-                        && typed.graph.node(wire.node).op == "NextIteration";
+                    let closes_loop =
+                        node.op == "Merge" && typed.graph.node(wire.node).op == "NextIteration";
                     if typed.live[wire.node.index()]
                         && !typed.graph.is_input(*wire)
                         && typed.fact(*wire).value.is_none()

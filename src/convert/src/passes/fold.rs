@@ -9,7 +9,11 @@ const LIMIT_BYTES: usize = 256 << 20;
 
 /// The outputs of a node whose inputs are all known, computed with the residual kernels. `None`
 /// where there is no kernel, the kernel refuses, or the result is too large to store.
-pub(super) fn fold(node: &Node, inputs: &[&WireFact], facts: &[WireFact]) -> Option<Vec<Arc<Tensor>>> {
+pub(super) fn fold(
+    node: &Node,
+    inputs: &[&WireFact],
+    facts: &[WireFact],
+) -> Option<Vec<Arc<Tensor>>> {
     if node.op == "Const" {
         return match node.attrs.get("value") {
             Some(AttrValue::Tensor(tensor)) => Some(vec![Arc::new(tensor.clone())]),

@@ -9,7 +9,12 @@ use crate::lower::{Refusal, WeightsStore};
 /// convolution or scale before them, and zero padding into the convolution behind it.
 pub fn fold_scales(spec: &mut NetworkSpec, weights: &mut WeightsStore) -> Result<(), Refusal> {
     let mut readers: BTreeMap<TensorId, usize> = BTreeMap::new();
-    for &id in spec.layers.iter().flat_map(|layer| &layer.inputs).chain(&spec.outputs) {
+    for &id in spec
+        .layers
+        .iter()
+        .flat_map(|layer| &layer.inputs)
+        .chain(&spec.outputs)
+    {
         *readers.entry(id).or_default() += 1;
     }
     let mut makers: BTreeMap<TensorId, usize> = BTreeMap::new();
@@ -110,7 +115,10 @@ fn rescale(
     axis: usize,
     weights: &mut WeightsStore,
 ) -> Result<bool, Refusal> {
-    let tensor = weights.get(*kernel).map_err(|e| Refusal(e.to_string()))?.clone();
+    let tensor = weights
+        .get(*kernel)
+        .map_err(|e| Refusal(e.to_string()))?
+        .clone();
     if tensor.dtype() != tfjet_core::DType::F32 {
         return Ok(false);
     }
@@ -163,7 +171,10 @@ fn read(id: Option<WeightsId>, weights: &WeightsStore) -> Result<Option<Vec<f64>
     Ok(Some(values.iter().map(|&value| f64::from(value)).collect()))
 }
 
-fn store(values: Option<Vec<f64>>, weights: &mut WeightsStore) -> Result<Option<WeightsId>, Refusal> {
+fn store(
+    values: Option<Vec<f64>>,
+    weights: &mut WeightsStore,
+) -> Result<Option<WeightsId>, Refusal> {
     let Some(values) = values else {
         return Ok(None);
     };
@@ -225,7 +236,11 @@ fn drop_unused_tensors(spec: &mut NetworkSpec) {
     let used = spec
         .inputs
         .iter()
-        .chain(spec.layers.iter().flat_map(|layer| layer.inputs.iter().chain(&layer.outputs)))
+        .chain(
+            spec.layers
+                .iter()
+                .flat_map(|layer| layer.inputs.iter().chain(&layer.outputs)),
+        )
         .chain(&spec.outputs);
     for &id in used {
         if let Some(tensor) = spec.tensor(id) {

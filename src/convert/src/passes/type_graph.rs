@@ -23,10 +23,7 @@ pub struct TypeError {
 /// Prunes to the outputs, bypasses no-ops, infers types and shapes and folds constants.
 ///
 /// A node for which `keep` holds is left as it is: neither folded nor bypassed.
-pub fn type_graph(
-    mut graph: Graph,
-    keep: &dyn Fn(&Node) -> bool,
-) -> Result<TypedGraph, TypeError> {
+pub fn type_graph(mut graph: Graph, keep: &dyn Fn(&Node) -> bool) -> Result<TypedGraph, TypeError> {
     let source_inputs: Vec<Vec<WireId>> =
         graph.nodes.iter().map(|node| node.inputs.clone()).collect();
     let fed: BTreeMap<WireId, usize> = graph
@@ -43,7 +40,11 @@ pub fn type_graph(
     );
     let source_order = topological(&graph, &needed_in_source, |id| {
         let inputs = &graph.node(id).inputs;
-        inputs.iter().copied().filter(|wire| !fed.contains_key(wire)).collect()
+        inputs
+            .iter()
+            .copied()
+            .filter(|wire| !fed.contains_key(wire))
+            .collect()
     });
     let mut notes = Vec::new();
     let mut facts: Vec<Vec<WireFact>> = vec![Vec::new(); graph.nodes.len()];
@@ -60,7 +61,13 @@ pub fn type_graph(
             .node(id)
             .inputs
             .iter()
-            .map(|wire| if fed.contains_key(wire) { *wire } else { *aliases.get(wire).unwrap_or(wire) })
+            .map(|wire| {
+                if fed.contains_key(wire) {
+                    *wire
+                } else {
+                    *aliases.get(wire).unwrap_or(wire)
+                }
+            })
             .collect();
         frames[id.index()] = frame(&graph, id, &frames);
         let kept = graph.node(id).op != "Const" && keep(graph.node(id));
@@ -103,7 +110,11 @@ pub fn type_graph(
     let given = |wire: WireId| fed.contains_key(&wire) || typed.fact(wire).value.is_some();
     let live_inputs = |id: NodeId| -> Vec<WireId> {
         let inputs = &typed.graph.node(id).inputs;
-        inputs.iter().copied().filter(|&wire| !given(wire)).collect()
+        inputs
+            .iter()
+            .copied()
+            .filter(|&wire| !given(wire))
+            .collect()
     };
     let outputs = typed.graph.outputs.iter().map(|output| output.wire);
     let live = needed(&typed.graph, live_inputs, outputs, given);
@@ -146,13 +157,25 @@ fn bypass(
 ) {
     let node = graph.node(id);
     let passes = match node.op.as_str() {
-        "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "PlaceholderWithDefault" => 1,
+        "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "PlaceholderWithDefault" => {
+            1
+        }
         "CheckNumerics" => {
-            notes.push(format!("node `{}` (CheckNumerics) dropped: values are not checked", node.name));
+            notes.push(format!(
+                "node `{}` (CheckNumerics) dropped: values are not checked",
+                node.name
+            ));
             1
         }
         "IdentityN" => inputs.len(),
-        "Cast" if node.attrs.get("SrcT").is_some_and(|from| node.attrs.get("DstT") == Some(from)) => 1,
+        "Cast"
+            if node
+                .attrs
+                .get("SrcT")
+                .is_some_and(|from| node.attrs.get("DstT") == Some(from)) =>
+        {
+            1
+        }
         _ => 0,
     };
     for (slot, &input) in inputs.iter().take(passes).enumerate() {
@@ -234,7 +257,10 @@ fn state_target(graph: &mut Graph, id: NodeId, facts: &mut [Vec<WireFact>]) {
     if known.is_some_and(|fact| fact.value.is_some()) {
         return;
     }
-    let Some(shape) = facts[id.index()].first().and_then(|fact| fact.shape.as_ref()) else {
+    let Some(shape) = facts[id.index()]
+        .first()
+        .and_then(|fact| fact.shape.as_ref())
+    else {
         return;
     };
     let sizes: Option<Vec<i32>> = shape

@@ -85,7 +85,12 @@ fn write(w: &mut Writer<'_, '_>, op: &'static str, window: &Window<'_>) -> Resul
     let mut attributes = vec![
         AttributeProto::ints("kernel_shape", w.ints(spatial)?),
         AttributeProto::ints("strides", w.ints(window.stride)?),
-        padding(w, window.padding_mode, window.pre_padding, window.post_padding)?,
+        padding(
+            w,
+            window.padding_mode,
+            window.pre_padding,
+            window.post_padding,
+        )?,
         AttributeProto::int("group", w.int(groups)?),
     ];
     if let Some(dilation) = window.dilation {
@@ -141,10 +146,6 @@ pub(super) fn padding(
     }
 }
 
-fn pads(
-    w: &Writer<'_, '_>,
-    before: &[usize],
-    after: &[usize],
-) -> Result<Vec<i64>, OnnxError> {
+fn pads(w: &Writer<'_, '_>, before: &[usize], after: &[usize]) -> Result<Vec<i64>, OnnxError> {
     before.iter().chain(after).map(|&pad| w.int(pad)).collect()
 }

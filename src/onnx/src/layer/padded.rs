@@ -124,8 +124,8 @@ impl Writer<'_, '_> {
         if carries {
             return input.map(|padded| padded.channels);
         }
-        let appends =
-            padding::is_dense(self.spec) || padding::is_fixed_concatenation(self.graph.spec, self.spec);
+        let appends = padding::is_dense(self.spec)
+            || padding::is_fixed_concatenation(self.graph.spec, self.spec);
         let planned = self.graph.planned.get(self.spec.outputs.first()?).copied();
         planned.filter(|_| appends)
     }

@@ -64,8 +64,10 @@ pub(super) fn run(
     };
     if let Some(path) = &cmd.outputs {
         let outputs = session.run(&views)?;
-        let arrays: Vec<(String, TensorView<'_>)> =
-            outputs.iter().map(|(spec, view)| (format!("out:{}", spec.name), view)).collect();
+        let arrays: Vec<(String, TensorView<'_>)> = outputs
+            .iter()
+            .map(|(spec, view)| (format!("out:{}", spec.name), view))
+            .collect();
         write_npz(path, &arrays)?;
     }
     let text = if cmd.json {

@@ -66,8 +66,11 @@ pub(super) fn run(cmd: &Cmd, text: &str, session: Session) -> anyhow::Result<()>
             manifest.inputs.len()
         )));
     };
-    let specs: Vec<SinkSpec> =
-        cmd.sink.iter().map(|text| text.parse()).collect::<Result<_, VideoError>>()?;
+    let specs: Vec<SinkSpec> = cmd
+        .sink
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, VideoError>>()?;
     let options = SourceOptions::new(text);
     let stop = options.stop.clone();
     ctrlc::set_handler(move || stop.stop()).context("signal handler")?;
@@ -76,7 +79,11 @@ pub(super) fn run(cmd: &Cmd, text: &str, session: Session) -> anyhow::Result<()>
     let sink_options = SinkOptions {
         frame_rate: source.frame_rate(),
         labels: labels.clone(),
-        outputs: manifest.outputs.iter().map(|output| output.name.clone()).collect(),
+        outputs: manifest
+            .outputs
+            .iter()
+            .map(|output| output.name.clone())
+            .collect(),
     };
     let mut sinks = Sinks::open(&specs, &sink_options)?;
     let mut frame_loop = Loop {
@@ -94,12 +101,21 @@ pub(super) fn run(cmd: &Cmd, text: &str, session: Session) -> anyhow::Result<()>
         session,
     };
     let limit = cmd.frames.unwrap_or(u64::MAX);
-    frame_loop.run(&mut source, &mut sinks, limit).with_context(|| {
-        format!("stopped after {} frames, no output was kept", frame_loop.frames)
-    })?;
+    frame_loop
+        .run(&mut source, &mut sinks, limit)
+        .with_context(|| {
+            format!(
+                "stopped after {} frames, no output was kept",
+                frame_loop.frames
+            )
+        })?;
     sinks.finish()?;
     let summary = frame_loop.summary(source.dropped());
-    print(&summary, cmd.json, specs.contains(&SinkSpec::JsonLines(None)))
+    print(
+        &summary,
+        cmd.json,
+        specs.contains(&SinkSpec::JsonLines(None)),
+    )
 }
 
 impl Loop {
@@ -109,7 +125,8 @@ impl Loop {
         while self.frames < limit && source.next_frame(&mut self.frame)? {
             let arrived = Instant::now();
             let placement = self.preprocessor.run(&self.frame, &mut self.input)?;
-            self.infer(&placement).with_context(|| format!("frame {}", self.frame.index))?;
+            self.infer(&placement)
+                .with_context(|| format!("frame {}", self.frame.index))?;
             let took = arrived.elapsed();
             self.latency.push(took);
             self.not_finite += self.results.not_finite;
@@ -120,13 +137,18 @@ impl Loop {
                     fps: self.fps() as f32,
                     latency_ms: millis(took) as f32,
                 };
-                self.overlay.draw(&mut self.frame, &self.results, Some(status));
+                self.overlay
+                    .draw(&mut self.frame, &self.results, Some(status));
             }
             sinks.write(&self.frame, &self.results)?;
             if show_progress && shown.elapsed() > PROGRESS {
                 shown = Instant::now();
-                let _ =
-                    write!(std::io::stderr(), "\r{} frames, {:.1} fps ", self.frames, self.fps());
+                let _ = write!(
+                    std::io::stderr(),
+                    "\r{} frames, {:.1} fps ",
+                    self.frames,
+                    self.fps()
+                );
             }
         }
         if show_progress {
@@ -137,8 +159,11 @@ impl Loop {
 
     fn infer(&mut self, placement: &Placement) -> anyhow::Result<()> {
         let outputs = self.session.run(&[self.input.view()])?;
-        let views: heapless::Vec<_, MAX_OUTPUTS> =
-            outputs.iter().map(|(_, view)| view).take(MAX_OUTPUTS).collect();
+        let views: heapless::Vec<_, MAX_OUTPUTS> = outputs
+            .iter()
+            .map(|(_, view)| view)
+            .take(MAX_OUTPUTS)
+            .collect();
         decode(&self.manifest.decoder, &views, placement, &mut self.results)?;
         Ok(())
     }

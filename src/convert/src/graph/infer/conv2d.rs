@@ -42,7 +42,10 @@ pub(crate) enum Padding {
     Explicit(usize, usize),
 }
 
-pub(super) fn image_shape(context: &Context<'_>, index: usize) -> Result<Option<Shape>, InferError> {
+pub(super) fn image_shape(
+    context: &Context<'_>,
+    index: usize,
+) -> Result<Option<Shape>, InferError> {
     match context.shape(index)? {
         Some(shape) if shape.rank() == 4 => Ok(Some(shape.clone())),
         Some(shape) => impossible(format!("input {index} has shape {shape}, expected rank 4")),
@@ -72,9 +75,14 @@ pub(super) fn slide(
             "VALID" => Padding::Explicit(0, 0),
             "EXPLICIT" => {
                 let get = |i: usize| {
-                    explicit.get(i).and_then(|&v| usize::try_from(v).ok()).ok_or_else(|| {
-                        InferError::Impossible("attribute `explicit_paddings` needs 8 values".into())
-                    })
+                    explicit
+                        .get(i)
+                        .and_then(|&v| usize::try_from(v).ok())
+                        .ok_or_else(|| {
+                            InferError::Impossible(
+                                "attribute `explicit_paddings` needs 8 values".into(),
+                            )
+                        })
                 };
                 Padding::Explicit(get(2 * axis)?, get(2 * axis + 1)?)
             }
@@ -121,7 +129,11 @@ pub(super) fn image_output(
 fn dilations(context: &Context<'_>) -> Result<[usize; 2], InferError> {
     let axes = image_axes(context.attrs.str_or("data_format", "NHWC")?)?;
     let values = context.attrs.ints("dilations")?;
-    let get = |axis: usize| values.get(axis).map_or(1, |&v| usize::try_from(v).unwrap_or(1));
+    let get = |axis: usize| {
+        values
+            .get(axis)
+            .map_or(1, |&v| usize::try_from(v).unwrap_or(1))
+    };
     Ok([get(axes[1]), get(axes[2])])
 }
 
@@ -205,7 +217,10 @@ mod tests {
             (2, 3, 1, 1, Padding::Explicit(0, 0), None),
             (2, 3, 0, 1, Padding::Same, None),
         ] {
-            assert_eq!(window_output(input, window, stride, dilation, padding), expected);
+            assert_eq!(
+                window_output(input, window, stride, dilation, padding),
+                expected
+            );
         }
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
 
 fn selected(context: &Context<'_>) -> Result<Dim, InferError> {
     let padded = context.attrs.bool_or("pad_to_max_output_size", false)?;
-    let size = context.scalar(2)?.and_then(|size| usize::try_from(size).ok());
+    let size = context
+        .scalar(2)?
+        .and_then(|size| usize::try_from(size).ok());
     Ok(match (padded, size) {
         (true, Some(size)) => Dim::Fixed(size),
         _ => context.symbol(0, 0),

@@ -15,9 +15,11 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             result.elements = arithmetic(context);
             Ok(vec![result])
         }
-        "Greater" | "GreaterEqual" | "Less" | "LessEqual" | "Equal" | "NotEqual"
-        | "LogicalAnd" | "LogicalOr" => Ok(vec![pairwise(context, Some(DType::Bool))?]),
-        "LogicalNot" | "IsFinite" | "IsNan" | "IsInf" => Ok(vec![like(context, Some(DType::Bool))?]),
+        "Greater" | "GreaterEqual" | "Less" | "LessEqual" | "Equal" | "NotEqual" | "LogicalAnd"
+        | "LogicalOr" => Ok(vec![pairwise(context, Some(DType::Bool))?]),
+        "LogicalNot" | "IsFinite" | "IsNan" | "IsInf" => {
+            Ok(vec![like(context, Some(DType::Bool))?])
+        }
         "AddN" => {
             let known = context.inputs.iter().find(|fact| fact.shape.is_some());
             Ok(vec![fact(first, known.and_then(|fact| fact.shape.clone()))])
@@ -49,11 +51,11 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
         }
         "Relu" | "Relu6" | "LeakyRelu" | "Elu" | "Selu" | "Sigmoid" | "Tanh" | "Softplus"
         | "Softsign" | "Prelu" | "Softmax" | "LogSoftmax" | "BiasAdd" | "Abs" | "Neg" | "Exp"
-        | "Expm1" | "Log" | "Log1p" | "Sqrt" | "Rsqrt" | "Reciprocal" | "Inv" | "Square" | "Sin"
-        | "Cos" | "Tan" | "Asin" | "Acos" | "Atan" | "Sinh" | "Cosh" | "Asinh" | "Acosh"
-        | "Atanh" | "Ceil" | "Floor" | "Round" | "Rint" | "Sign" | "Erf" | "Erfc" | "Cumsum"
-        | "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "CheckNumerics"
-        | "ClipByValue" | "ReverseV2" | "Exit" | "Enter" | "LoopCond" => {
+        | "Expm1" | "Log" | "Log1p" | "Sqrt" | "Rsqrt" | "Reciprocal" | "Inv" | "Square"
+        | "Sin" | "Cos" | "Tan" | "Asin" | "Acos" | "Atan" | "Sinh" | "Cosh" | "Asinh"
+        | "Acosh" | "Atanh" | "Ceil" | "Floor" | "Round" | "Rint" | "Sign" | "Erf" | "Erfc"
+        | "Cumsum" | "Identity" | "Snapshot" | "StopGradient" | "PreventGradient"
+        | "CheckNumerics" | "ClipByValue" | "ReverseV2" | "Exit" | "Enter" | "LoopCond" => {
             let mut result = like(context, first)?;
             result.elements = match context.node.op.as_str() {
                 "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" => {
@@ -81,10 +83,16 @@ fn stacked(context: &Context<'_>) -> Result<WireFact, InferError> {
     };
     let shape = element.map(|element| {
         let mut dims = vec![context.symbol(0, 0)];
-        dims.extend(element.dims().iter().enumerate().map(|(axis, dim)| match dim {
-            Dim::Symbolic(_) => context.symbol(0, axis + 1),
-            fixed => fixed.clone(),
-        }));
+        dims.extend(
+            element
+                .dims()
+                .iter()
+                .enumerate()
+                .map(|(axis, dim)| match dim {
+                    Dim::Symbolic(_) => context.symbol(0, axis + 1),
+                    fixed => fixed.clone(),
+                }),
+        );
         Shape(dims)
     });
     Ok(fact(context.attrs.dtype("dtype").ok(), shape))
@@ -103,9 +111,8 @@ fn arithmetic(context: &Context<'_>) -> Option<Vec<SymbolicInt>> {
     let a = context.inputs.first()?.elements.as_ref()?;
     let b = context.inputs.get(1)?.elements.as_ref()?;
     let len = a.len().max(b.len());
-    let at = |side: &[SymbolicInt], i: usize| {
-        side.get(if side.len() == 1 { 0 } else { i }).cloned()
-    };
+    let at =
+        |side: &[SymbolicInt], i: usize| side.get(if side.len() == 1 { 0 } else { i }).cloned();
     let op = context.node.op.as_str();
     (0..len)
         .map(|i| {

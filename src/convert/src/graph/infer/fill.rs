@@ -25,9 +25,18 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             let dtype = context.dtype(0).or(Some(DType::I32));
             let size = match (context.scalar(0)?, context.scalar(1)?, context.scalar(2)?) {
                 (Some(start), Some(limit), Some(delta)) if delta != 0 => {
-                    let distance = if delta > 0 { limit - start } else { start - limit };
-                    usize::try_from(distance.max(0).unsigned_abs().div_ceil(delta.unsigned_abs()))
-                        .ok()
+                    let distance = if delta > 0 {
+                        limit - start
+                    } else {
+                        start - limit
+                    };
+                    usize::try_from(
+                        distance
+                            .max(0)
+                            .unsigned_abs()
+                            .div_ceil(delta.unsigned_abs()),
+                    )
+                    .ok()
                 }
                 _ => None,
             };

@@ -75,8 +75,13 @@ fn one_hot(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         return Ok(vec![fact(dtype, None)]);
     };
     let axis = normalize_axis(axis, indices.rank() + 1)?;
-    let depth = context.scalar(1)?.and_then(|depth| usize::try_from(depth).ok());
+    let depth = context
+        .scalar(1)?
+        .and_then(|depth| usize::try_from(depth).ok());
     let mut dims = indices.0.clone();
-    dims.insert(axis, depth.map_or_else(|| context.symbol(0, axis), Dim::Fixed));
+    dims.insert(
+        axis,
+        depth.map_or_else(|| context.symbol(0, axis), Dim::Fixed),
+    );
     Ok(vec![fact(dtype, Some(Shape(dims)))])
 }

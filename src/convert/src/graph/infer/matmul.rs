@@ -22,8 +22,16 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
         return impossible(format!("cannot multiply {a} by {b}"));
     }
     let (ra, rb) = (a.rank(), b.rank());
-    let (rows, inner_a) = if first { (ra - 1, ra - 2) } else { (ra - 2, ra - 1) };
-    let (inner_b, columns) = if second { (rb - 1, rb - 2) } else { (rb - 2, rb - 1) };
+    let (rows, inner_a) = if first {
+        (ra - 1, ra - 2)
+    } else {
+        (ra - 2, ra - 1)
+    };
+    let (inner_b, columns) = if second {
+        (rb - 1, rb - 2)
+    } else {
+        (rb - 2, rb - 1)
+    };
     if let (Some(x), Some(y)) = (a.dims()[inner_a].fixed(), b.dims()[inner_b].fixed())
         && x != y
     {

@@ -87,7 +87,9 @@ impl Context<'_> {
     }
 
     fn scalar(&self, index: usize) -> Result<Option<i64>, InferError> {
-        Ok(self.integers(index)?.and_then(|values| values.first().copied()))
+        Ok(self
+            .integers(index)?
+            .and_then(|values| values.first().copied()))
     }
 }
 
@@ -114,7 +116,10 @@ pub fn normalize_axis(axis: i64, rank: usize) -> Result<usize, InferError> {
 pub fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFact>, InferError> {
     let op = context.node.op.as_str();
     let mut facts = match op {
-        "Conv2D" | "DepthwiseConv2dNative" | "_FusedConv2D" | "FusedDepthwiseConv2dNative"
+        "Conv2D"
+        | "DepthwiseConv2dNative"
+        | "_FusedConv2D"
+        | "FusedDepthwiseConv2dNative"
         | "Conv2DBackpropInput" => conv2d::infer(context)?,
         "MaxPool" | "AvgPool" => pool::infer(context)?,
         "MatMul" | "_FusedMatMul" | "BatchMatMul" | "BatchMatMulV2" => matmul::infer(context)?,
@@ -129,10 +134,19 @@ pub fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFact>, Inf
         }
         "Slice" | "StridedSlice" => slice::infer(context)?,
         "Fill" | "Range" | "ZerosLike" | "OnesLike" => fill::infer(context)?,
-        "SpaceToDepth" | "DepthToSpace" | "ResizeBilinear" | "ResizeNearestNeighbor"
-        | "ResizeBicubic" | "ResizeArea" => space::infer(context)?,
-        "TopKV2" | "TopK" | "NonMaxSuppressionV2" | "NonMaxSuppressionV3"
-        | "NonMaxSuppressionV4" | "NonMaxSuppressionV5" | "CombinedNonMaxSuppression"
+        "SpaceToDepth"
+        | "DepthToSpace"
+        | "ResizeBilinear"
+        | "ResizeNearestNeighbor"
+        | "ResizeBicubic"
+        | "ResizeArea" => space::infer(context)?,
+        "TopKV2"
+        | "TopK"
+        | "NonMaxSuppressionV2"
+        | "NonMaxSuppressionV3"
+        | "NonMaxSuppressionV4"
+        | "NonMaxSuppressionV5"
+        | "CombinedNonMaxSuppression"
         | "Where" => detection::infer(context)?,
         _ => elementwise::infer(context)?,
     };

@@ -19,7 +19,11 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
         return Ok(vec![fact(dtype, None)]);
     };
     let Some(axes) = context.integers(1)? else {
-        let shape = if keep { Some(context.symbols(0, shape.rank())) } else { None };
+        let shape = if keep {
+            Some(context.symbols(0, shape.rank()))
+        } else {
+            None
+        };
         return Ok(vec![fact(dtype, shape)]);
     };
     let mut reduced = vec![false; shape.rank()];

@@ -32,14 +32,17 @@ pub(super) fn shape_from_elements(
     slot: usize,
     elements: &[SymbolicInt],
 ) -> Result<Shape, InferError> {
-    let dims = elements.iter().enumerate().map(|(axis, element)| match element {
-        SymbolicInt::Known(size) => match usize::try_from(*size) {
-            Ok(size) => Ok(Dim::Fixed(size)),
-            Err(_) => impossible(format!("a dimension of size {size}")),
-        },
-        SymbolicInt::Symbol(name) => Ok(Dim::Symbolic(name.clone())),
-        SymbolicInt::Unknown => Ok(context.symbol(slot, axis)),
-    });
+    let dims = elements
+        .iter()
+        .enumerate()
+        .map(|(axis, element)| match element {
+            SymbolicInt::Known(size) => match usize::try_from(*size) {
+                Ok(size) => Ok(Dim::Fixed(size)),
+                Err(_) => impossible(format!("a dimension of size {size}")),
+            },
+            SymbolicInt::Symbol(name) => Ok(Dim::Symbolic(name.clone())),
+            SymbolicInt::Unknown => Ok(context.symbol(slot, axis)),
+        });
     Ok(Shape(dims.collect::<Result<_, _>>()?))
 }
 
@@ -164,7 +167,11 @@ fn describe(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
                     shape.map(|s| s.dims().iter().map(SymbolicInt::from).collect()),
                 ),
             };
-            let dtype = if context.node.op == "Rank" { DType::I32 } else { dtype };
+            let dtype = if context.node.op == "Rank" {
+                DType::I32
+            } else {
+                dtype
+            };
             let mut result = WireFact::new(dtype, Some(rank));
             result.elements = elements;
             Ok(result)
@@ -201,17 +208,20 @@ fn tile(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         return Ok(vec![fact(dtype, None)]);
     };
     let multiples = context.input(1)?.elements.clone().unwrap_or_default();
-    let dims = shape.dims().iter().enumerate().map(|(axis, dim)| {
-        match (dim, multiples.get(axis)) {
-            (dim, Some(SymbolicInt::Known(1))) => dim.clone(),
-            (Dim::Fixed(1), Some(SymbolicInt::Symbol(name))) => Dim::Symbolic(name.clone()),
-            (Dim::Fixed(size), Some(SymbolicInt::Known(times))) => usize::try_from(*times)
-                .ok()
-                .and_then(|times| size.checked_mul(times))
-                .map_or_else(|| context.symbol(0, axis), Dim::Fixed),
-            _ => context.symbol(0, axis),
-        }
-    });
+    let dims =
+        shape
+            .dims()
+            .iter()
+            .enumerate()
+            .map(|(axis, dim)| match (dim, multiples.get(axis)) {
+                (dim, Some(SymbolicInt::Known(1))) => dim.clone(),
+                (Dim::Fixed(1), Some(SymbolicInt::Symbol(name))) => Dim::Symbolic(name.clone()),
+                (Dim::Fixed(size), Some(SymbolicInt::Known(times))) => usize::try_from(*times)
+                    .ok()
+                    .and_then(|times| size.checked_mul(times))
+                    .map_or_else(|| context.symbol(0, axis), Dim::Fixed),
+                _ => context.symbol(0, axis),
+            });
     Ok(vec![fact(dtype, Some(Shape(dims.collect())))])
 }
 
@@ -246,12 +256,22 @@ fn pad(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
 /// The pairs (before, after) of a constant \[n, 2\] paddings tensor.
 pub(crate) fn padding_pairs(paddings: &tfjet_core::Tensor) -> Option<Vec<(usize, usize)>> {
     let values: Vec<i64> = match paddings.dtype() {
-        DType::I32 => paddings.as_slice::<i32>().ok()?.iter().map(|&v| i64::from(v)).collect(),
+        DType::I32 => paddings
+            .as_slice::<i32>()
+            .ok()?
+            .iter()
+            .map(|&v| i64::from(v))
+            .collect(),
         DType::I64 => paddings.as_slice::<i64>().ok()?.to_vec(),
         _ => return None,
     };
     values
         .chunks_exact(2)
-        .map(|pair| Some((usize::try_from(pair[0]).ok()?, usize::try_from(pair[1]).ok()?)))
+        .map(|pair| {
+            Some((
+                usize::try_from(pair[0]).ok()?,
+                usize::try_from(pair[1]).ok()?,
+            ))
+        })
         .collect()
 }

@@ -25,9 +25,11 @@ pub(crate) fn dense(
     context: &Context<'_>,
     rank: usize,
 ) -> Result<Option<Vec<SliceAxis>>, InferError> {
-    let (Some(begin), Some(end), Some(strides)) =
-        (context.integers(1)?, context.integers(2)?, context.integers(3)?)
-    else {
+    let (Some(begin), Some(end), Some(strides)) = (
+        context.integers(1)?,
+        context.integers(2)?,
+        context.integers(3)?,
+    ) else {
         return Ok(None);
     };
     if begin.len() != end.len() || begin.len() != strides.len() {
@@ -79,15 +81,28 @@ pub(crate) fn dense(
 }
 
 /// First index and number of elements of a range over an axis of `size`.
-pub(crate) fn clamp(size: usize, begin: Option<i64>, end: Option<i64>, stride: i64) -> (i64, usize) {
+pub(crate) fn clamp(
+    size: usize,
+    begin: Option<i64>,
+    end: Option<i64>,
+    stride: i64,
+) -> (i64, usize) {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    let (low, high) = if stride > 0 { (0, size) } else { (-1, size - 1) };
+    let (low, high) = if stride > 0 {
+        (0, size)
+    } else {
+        (-1, size - 1)
+    };
     let resolve = |index: Option<i64>, default: i64| match index {
         None => default,
         Some(index) if index < 0 => index.saturating_add(size).clamp(low, high),
         Some(index) => index.clamp(low, high),
     };
-    let (first, last) = if stride > 0 { (0, size) } else { (size - 1, -1) };
+    let (first, last) = if stride > 0 {
+        (0, size)
+    } else {
+        (size - 1, -1)
+    };
     let (begin, end) = (resolve(begin, first), resolve(end, last));
     let distance = if stride > 0 { end - begin } else { begin - end };
     let count = if distance <= 0 {
@@ -130,7 +145,14 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             (SliceAxis::Range { begin, end, stride }, Dim::Fixed(size)) => {
                 dims.push(Dim::Fixed(clamp(*size, begin, end, stride).1));
             }
-            (SliceAxis::Range { begin: None | Some(0), end: None, stride: 1 }, dim) => {
+            (
+                SliceAxis::Range {
+                    begin: None | Some(0),
+                    end: None,
+                    stride: 1,
+                },
+                dim,
+            ) => {
                 dims.push(dim.clone());
             }
             (SliceAxis::Range { .. }, _) => dims.push(context.symbol(0, dims.len())),
@@ -151,7 +173,9 @@ fn pick(elements: &[SymbolicInt], axis: SliceAxis) -> Option<Vec<SymbolicInt>> {
         SliceAxis::Shrink(index) => Some(vec![at(if index < 0 { index + len } else { index })?]),
         SliceAxis::Range { begin, end, stride } => {
             let (first, count) = clamp(elements.len(), begin, end, stride);
-            (0..i64::try_from(count).ok()?).map(|i| at(first + i * stride)).collect()
+            (0..i64::try_from(count).ok()?)
+                .map(|i| at(first + i * stride))
+                .collect()
         }
         SliceAxis::New => None,
     }
@@ -175,7 +199,10 @@ fn slice(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         let start = begin.as_ref().and_then(|begin| begin.get(axis).copied());
         dims.push(match (size, start, dim) {
             (SymbolicInt::Known(-1), Some(start), Dim::Fixed(whole)) => {
-                match usize::try_from(start).ok().and_then(|start| whole.checked_sub(start)) {
+                match usize::try_from(start)
+                    .ok()
+                    .and_then(|start| whole.checked_sub(start))
+                {
                     Some(rest) => Dim::Fixed(rest),
                     None => return impossible(format!("begin {start} is outside {shape}")),
                 }
@@ -183,8 +210,13 @@ fn slice(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
             (SymbolicInt::Known(-1), Some(0), dim) => dim.clone(),
             (SymbolicInt::Known(size), _, dim) if *size >= 0 => {
                 let size = usize::try_from(*size).unwrap_or(usize::MAX);
-                let start = start.and_then(|start| usize::try_from(start).ok()).unwrap_or(0);
-                if dim.fixed().is_some_and(|whole| start.saturating_add(size) > whole) {
+                let start = start
+                    .and_then(|start| usize::try_from(start).ok())
+                    .unwrap_or(0);
+                if dim
+                    .fixed()
+                    .is_some_and(|whole| start.saturating_add(size) > whole)
+                {
                     return impossible(format!("begin {start}, size {size} is outside {shape}"));
                 }
                 Dim::Fixed(size)
@@ -197,7 +229,10 @@ fn slice(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     if let (Some(elements), Some([start]), Some(Dim::Fixed(count))) = (
         input.elements.as_deref(),
         begin.as_deref(),
-        result.shape.as_ref().and_then(|shape| shape.dims().first().cloned()),
+        result
+            .shape
+            .as_ref()
+            .and_then(|shape| shape.dims().first().cloned()),
     ) {
         result.elements = usize::try_from(*start)
             .ok()
@@ -223,7 +258,11 @@ mod tests {
             (5, None, Some(100), 2, (0, 3)),
             (0, None, None, 1, (0, 0)),
         ] {
-            assert_eq!(clamp(size, begin, end, stride), expected, "{size} {begin:?} {end:?}");
+            assert_eq!(
+                clamp(size, begin, end, stride),
+                expected,
+                "{size} {begin:?} {end:?}"
+            );
         }
     }
 }

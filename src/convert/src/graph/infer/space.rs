@@ -25,9 +25,7 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             Dim::Fixed(size) if divide && size.is_multiple_of(factor) => {
                 Ok(Dim::Fixed(size / factor))
             }
-            Dim::Fixed(size) if divide => {
-                impossible(format!("{size} is no multiple of {factor}"))
-            }
+            Dim::Fixed(size) if divide => impossible(format!("{size} is no multiple of {factor}")),
             Dim::Fixed(size) => Ok(size
                 .checked_mul(factor)
                 .map_or_else(|| context.symbol(0, axis), Dim::Fixed)),

@@ -82,7 +82,10 @@ mod tests {
         Shape(
             text.split(',')
                 .filter(|dim| !dim.is_empty())
-                .map(|dim| dim.parse().map_or_else(|_| Dim::Symbolic(dim.into()), Dim::Fixed))
+                .map(|dim| {
+                    dim.parse()
+                        .map_or_else(|_| Dim::Symbolic(dim.into()), Dim::Fixed)
+                })
                 .collect(),
         )
     }
@@ -112,7 +115,11 @@ mod tests {
             ("6,4", "8", Some("3")),
         ] {
             let result = quotient(shape(a).dims(), shape(b).dims()).unwrap();
-            assert_eq!(result, expected.map(|text| shape(text).0[0].clone()), "{a} {b}");
+            assert_eq!(
+                result,
+                expected.map(|text| shape(text).0[0].clone()),
+                "{a} {b}"
+            );
         }
         assert!(quotient(shape("5").dims(), shape("2").dims()).is_err());
     }
