@@ -10,6 +10,7 @@ use tfjet_core::{
 use tfjet_onnx::{OnnxOptions, to_onnx};
 
 use crate::graph::{NodeId, TypedGraph, WireId, output_count};
+use crate::lower::WeightsLayout;
 use crate::partition::{Unit, is_control_flow};
 use crate::report::Report;
 use crate::stages::Lowered;
@@ -53,7 +54,11 @@ pub fn emit(
         })
         .collect();
     let used = used_weights(&lowered, &schedule);
-    let (table, blob, places) = lowered.weights.lay_out(used)?;
+    let WeightsLayout {
+        table,
+        blob,
+        places,
+    } = lowered.weights.lay_out(used)?;
     let place = |id: &mut WeightsId| {
         if let Some(new) = places.get(id) {
             *id = *new;

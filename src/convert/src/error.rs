@@ -19,7 +19,7 @@ pub enum ConvertError {
         /// The model.
         file: String,
         /// What is wrong.
-        source: BuildError,
+        source: Box<BuildError>,
     },
     /// A node contradicts TensorFlow's rules.
     #[error("{file}: {source}")]
@@ -27,7 +27,7 @@ pub enum ConvertError {
         /// The model.
         file: String,
         /// What is wrong.
-        source: TypeError,
+        source: Box<TypeError>,
     },
     /// A name given with `--exclude-node` or an op given with `--deny-op` is not in the graph.
     #[error("{flag} `{name}`: the graph has no such {what}")]

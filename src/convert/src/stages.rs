@@ -81,13 +81,13 @@ pub fn lower_source(
     let graph =
         build(source, &options.inputs, &options.outputs).map_err(|source| ConvertError::Build {
             file: file.into(),
-            source,
+            source: Box::new(source),
         })?;
     let keep =
         |node: &crate::graph::Node| options.partition.exclusion(&node.name, &node.op).is_some();
     let mut typed = type_graph(graph, &keep).map_err(|source| ConvertError::Type {
         file: file.into(),
-        source,
+        source: Box::new(source),
     })?;
     drop_unread_inputs(&mut typed);
     let partition = partition(&typed, &options.partition);

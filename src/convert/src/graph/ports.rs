@@ -1,9 +1,14 @@
 use tfjet_core::{AttrValue, Attrs};
 
+/// More outputs than this are taken for a damaged file.
+const MAX_OUTPUTS: u32 = 1 << 16;
+
 /// How many outputs an op has, or `None` for an op that this converter does not know.
 pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
     let attr = |name: &str| match attrs.get(name) {
-        Some(AttrValue::Int(count)) => u32::try_from(*count).ok(),
+        Some(AttrValue::Int(count)) => u32::try_from(*count)
+            .ok()
+            .filter(|&count| count <= MAX_OUTPUTS),
         Some(AttrValue::Types(types)) => u32::try_from(types.len()).ok(),
         _ => None,
     };

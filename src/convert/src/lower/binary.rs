@@ -51,8 +51,12 @@ fn pairwise(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     } else {
         NUMBERS
     };
-    op.dtype(0, allowed)?;
-    op.dtype(1, allowed)?;
+    let (left, right) = (op.dtype(0, allowed)?, op.dtype(1, allowed)?);
+    if left != right {
+        return refuse(format!(
+            "the inputs are {left} and {right}, expected one type"
+        ));
+    }
     let (dtype, shape) = op.output_type(0)?;
     let layout = common_layout(op, shape.rank())?;
     if let Some(tensor) = as_scale(op, operation, &shape, layout)? {
@@ -176,6 +180,9 @@ fn bias_add(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         "NCHW" => false,
         other => return refuse(format!("data_format {other} is not NHWC or NCHW")),
     };
+    if rank < 2 {
+        return refuse(format!("the input has rank {rank}, expected at least 2"));
+    }
     let layout = op.layout(0)?;
     let axis = if channels_last { rank - 1 } else { 1 };
     if layout.axis(axis, rank) == 1

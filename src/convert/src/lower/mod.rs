@@ -38,7 +38,7 @@ use tfjet_core::{AttrError, NetworkSpec};
 use builder::NetworkBuilder;
 pub use layout::Layout;
 use op::Op;
-pub use weights::{WeightsError, WeightsStore, permute};
+pub use weights::{WeightsError, WeightsLayout, WeightsStore, permute};
 
 use crate::graph::infer::InferError;
 use crate::graph::{NodeId, TypedGraph, WireId};
@@ -196,16 +196,26 @@ pub fn lowered_ops() -> impl Iterator<Item = &'static str> {
     LOWERINGS.iter().map(|(name, _)| *name)
 }
 
-/// Can this node become layers?
+/// Can this node become layers, in whichever layout its inputs are at hand?
 pub fn validate(typed: &TypedGraph, id: NodeId) -> Result<(), Refusal> {
     let node = typed.graph.node(id);
     let Some(lower) = find(&node.op) else {
         return refuse(format!("op type {} has no layer", node.op));
     };
-    let mut builder = NetworkBuilder::scratch(typed);
-    let mut op = Op::new(&mut builder, id);
-    lower(&mut op)?;
-    op.finish()
+    for layout in [Layout::Native, Layout::ChannelsFirst] {
+        let mut builder = NetworkBuilder::scratch(typed);
+        for &wire in node
+            .inputs
+            .iter()
+            .filter(|wire| typed.fact(**wire).value.is_none())
+        {
+            builder.tensor(wire, layout)?;
+        }
+        let mut op = Op::new(&mut builder, id);
+        lower(&mut op)?;
+        op.finish()?;
+    }
+    Ok(())
 }
 
 /// Lowers a segment: `nodes` in topological order, `inputs` and `outputs` in the order in which

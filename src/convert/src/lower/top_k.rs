@@ -2,6 +2,7 @@
 
 use tfjet_core::{DType, Dim, Layer, TopKOperation};
 
+use super::builder::reshape_dims;
 use super::op::{NUMBERS, Op};
 use super::{Layout, Refusal, refuse};
 use crate::graph::infer::normalize_axis;
@@ -66,9 +67,13 @@ fn arg(op: &mut Op<'_, '_>, dtype: DType) -> Result<(), Refusal> {
     if !rest.is_sorted() {
         layout = Layout::Native;
     }
-    let axis = layout.axis(native_axis, shape.rank());
     let mut kept = shape.clone();
     kept.0[native_axis] = Dim::Fixed(1);
+    let (_, output) = op.output_type(0)?;
+    if reshape_dims(&layout.shape(&kept), &output).is_none() {
+        layout = Layout::Native;
+    }
+    let axis = layout.axis(native_axis, shape.rank());
     let arranged = layout.shape(&kept);
     let input = op.tensor(0, layout)?;
     let layer = Layer::TopK {
@@ -86,7 +91,6 @@ fn arg(op: &mut Op<'_, '_>, dtype: DType) -> Result<(), Refusal> {
         &[input],
         &[(dtype, arranged.clone()), (DType::I32, arranged)],
     );
-    let (_, output) = op.output_type(0)?;
     let mut result = op
         .builder
         .reshape(&format!("{name}/squeeze"), outputs[1], &output)?;

@@ -44,12 +44,11 @@ impl WeightsStore {
         self.tensors.get(index).ok_or(WeightsError(id.0))
     }
 
-    /// Lays out the arrays that are `used`, in the order of their first use. The map gives each
-    /// old id its place in the table.
+    /// Lays out the arrays that are `used`, in the order of their first use.
     pub fn lay_out(
         &self,
         used: impl IntoIterator<Item = WeightsId>,
-    ) -> Result<(WeightsTable, Vec<u8>, BTreeMap<WeightsId, WeightsId>), WeightsError> {
+    ) -> Result<WeightsLayout, WeightsError> {
         let mut table = WeightsTable::default();
         let mut blob = Vec::new();
         let mut places = BTreeMap::new();
@@ -69,8 +68,23 @@ impl WeightsStore {
             });
             blob.extend_from_slice(tensor.bytes());
         }
-        Ok((table, blob, places))
+        Ok(WeightsLayout {
+            table,
+            blob,
+            places,
+        })
     }
+}
+
+/// Weights as a bundle holds them.
+#[derive(Debug, Clone, Default)]
+pub struct WeightsLayout {
+    /// Where each array lies.
+    pub table: WeightsTable,
+    /// The bytes of the weights section.
+    pub blob: Vec<u8>,
+    /// For each id of the store, its place in the table.
+    pub places: BTreeMap<WeightsId, WeightsId>,
 }
 
 /// A copy of `tensor` whose axis `i` is the old axis `order[i]`.
@@ -122,7 +136,11 @@ mod tests {
             store.add(Arc::new(Tensor::from_slice(&[1], &[1.0f32]).unwrap())),
             one
         );
-        let (table, blob, places) = store.lay_out([two, one, two]).unwrap();
+        let WeightsLayout {
+            table,
+            blob,
+            places,
+        } = store.lay_out([two, one, two]).unwrap();
         assert_eq!(table.entries.len(), 2);
         assert_eq!(places[&two], WeightsId(0));
         assert_eq!(table.entries[1].offset, 64);

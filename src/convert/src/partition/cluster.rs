@@ -100,7 +100,16 @@ fn contracted(
     live: &Dag,
     live_ids: &[NodeId],
 ) -> Vec<Option<usize>> {
-    let ids: Vec<NodeId> = typed.source_order.clone();
+    // What the caller feeds has a place in TF-TRT's walk too.
+    let mut ids: Vec<NodeId> = typed
+        .graph
+        .inputs
+        .iter()
+        .map(|input| input.wire.node)
+        .filter(|id| !typed.source_order.contains(id))
+        .collect();
+    ids.dedup();
+    ids.extend(&typed.source_order);
     let place: BTreeMap<NodeId, usize> = ids
         .iter()
         .enumerate()

@@ -3,7 +3,7 @@
 use tfjet_core::{Dim, Shape};
 
 use super::{Context, InferError, elements_of, fact, impossible, normalize_axis};
-use crate::graph::WireFact;
+use crate::graph::{WireFact, output_count};
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     match context.node.op.as_str() {
@@ -96,8 +96,17 @@ fn pack(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     Ok(vec![result])
 }
 
+/// The number of outputs that attribute `name` gives.
+fn outputs(context: &Context<'_>, name: &str) -> Result<usize, InferError> {
+    let given = context.attrs.int(name)?;
+    match output_count(&context.node.op, &context.node.attrs) {
+        Some(count) => Ok(usize::try_from(count).unwrap_or(0)),
+        None => impossible(format!("attribute `{name}` is {given}")),
+    }
+}
+
 fn unpack(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
-    let count = usize::try_from(context.attrs.int("num")?).unwrap_or(0);
+    let count = outputs(context, "num")?;
     let dtype = context.dtype(0);
     let axis = context.attrs.int_or("axis", 0)?;
     let input = context.input(0)?;
@@ -125,7 +134,7 @@ fn unpack(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
 }
 
 fn split(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
-    let count = usize::try_from(context.attrs.int("num_split")?).unwrap_or(0);
+    let count = outputs(context, "num_split")?;
     let by_sizes = context.node.op == "SplitV";
     let (value, axis_input) = if by_sizes { (0, 2) } else { (1, 0) };
     let dtype = context.dtype(value);
@@ -139,7 +148,10 @@ fn split(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     let whole = shape.dims()[axis].fixed();
     let sizes: Vec<Option<usize>> = if by_sizes {
         let sizes = context.integers(1)?.unwrap_or_default();
-        let known: usize = sizes.iter().filter_map(|&s| usize::try_from(s).ok()).sum();
+        let known = sizes
+            .iter()
+            .filter_map(|&size| usize::try_from(size).ok())
+            .fold(0usize, usize::saturating_add);
         (0..count)
             .map(|i| match sizes.get(i) {
                 Some(-1) => whole.and_then(|whole| whole.checked_sub(known)),
