@@ -8,10 +8,11 @@ use crate::graph::NodeId;
 use crate::partition::Partition;
 use crate::stages::Lowered;
 
-const BOX: (usize, usize) = (132, 26);
-const STEP: (usize, usize) = (146, 52);
+const BOX: (usize, usize) = (172, 26);
+const STEP: (usize, usize) = (186, 52);
 const MARGIN: usize = 20;
 const HEADER: usize = 56;
+const LEGEND_STEP: usize = 110;
 const OUTSIDE: &str = "#d9d9d9";
 const COLORS: &[&str] = &[
     "#8ecae6", "#b7e4c7", "#ffd6a5", "#cdb4db", "#ffadad", "#f9f871", "#a0c4ff", "#caffbf",
@@ -38,7 +39,8 @@ pub fn svg(lowered: &Lowered) -> String {
         rows[depth].push(id);
     }
     let widest = rows.iter().map(Vec::len).max().unwrap_or(1);
-    let width = (2 * MARGIN + widest * STEP.0).max(480);
+    let entries = lowered.partition.segments.len().min(COLORS.len()) + 1;
+    let width = 2 * MARGIN + (widest * STEP.0).max(entries * LEGEND_STEP);
     let height = HEADER + 2 * MARGIN + rows.len() * STEP.1;
     let mut place: BTreeMap<NodeId, (usize, usize)> = BTreeMap::new();
     for (depth, ids) in rows.iter().enumerate() {
@@ -83,7 +85,7 @@ pub fn svg(lowered: &Lowered) -> String {
             Some(reason) => format!("{} ({}): {reason}", node.name, node.op),
             None => format!("{} ({})", node.name, node.op),
         };
-        let label: String = node.op.chars().take(20).collect();
+        let label: String = node.op.chars().take(26).collect();
         let _ = writeln!(
             text,
             "<g><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" \
@@ -117,7 +119,7 @@ fn legend(text: &mut String, partition: &Partition) {
         .take(COLORS.len())
         .map(|(index, segment)| (COLORS[index], segment.name.as_str()));
     for (index, (color, name)) in named.chain([(OUTSIDE, "outside")]).enumerate() {
-        let x = MARGIN + index * 110;
+        let x = MARGIN + index * LEGEND_STEP;
         let _ = writeln!(
             text,
             "<rect x=\"{x}\" y=\"{MARGIN}\" width=\"14\" height=\"14\" fill=\"{color}\" \
