@@ -61,16 +61,27 @@ fn compare_says_where_results_differ() {
     };
     let folder = folder();
     let mut arrays = arrays(&reference);
-    let (_, rows) = arrays.iter_mut().find(|(name, _)| name.starts_with("out:")).unwrap();
+    let (_, rows) = arrays
+        .iter_mut()
+        .find(|(name, _)| name.starts_with("out:"))
+        .unwrap();
     let width = rows.shape()[2];
     rows.as_mut_slice::<f32>().unwrap()[3 * width + 4] += 0.01;
-    let named: Vec<_> = arrays.iter().map(|(name, array)| (name.as_str(), array)).collect();
+    let named: Vec<_> = arrays
+        .iter()
+        .map(|(name, array)| (name.as_str(), array))
+        .collect();
     let changed = npz(folder.path(), "changed.npz", &named);
     let compare = tfjet().arg("compare").arg(&model).arg(&changed);
     let ran = compare.words("--json").words(DETECTIONS).run();
     assert_eq!(ran.code, Some(1), "{ran:#?}");
     assert_eq!(ran.json()["good"], false);
-    assert!(ran.json()["detections"]["problems"][0].as_str().unwrap().contains("score"));
+    assert!(
+        ran.json()["detections"]["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("score")
+    );
 }
 
 #[test]
@@ -80,9 +91,14 @@ fn efficientnet_agrees_to_one_in_a_hundred_thousand() {
         return;
     };
     let folder = folder();
-    let kept: Vec<_> =
-        arrays(&reference).into_iter().filter(|(name, _)| name != "out:head/logits").collect();
-    let named: Vec<_> = kept.iter().map(|(name, array)| (name.as_str(), array)).collect();
+    let kept: Vec<_> = arrays(&reference)
+        .into_iter()
+        .filter(|(name, _)| name != "out:head/logits")
+        .collect();
+    let named: Vec<_> = kept
+        .iter()
+        .map(|(name, array)| (name.as_str(), array))
+        .collect();
     let softmax = npz(folder.path(), "softmax.npz", &named);
     let outcome = agrees(&model, &softmax, "--atol 1e-5 --rtol 0");
     assert_eq!(outcome["outputs"][0]["name"], "Softmax");
@@ -104,7 +120,11 @@ fn openpose_agrees_with_and_without_a_shape() {
         return;
     };
     let symbolic = agrees(&model, &reference, "--atol 1e-3 --rtol 0");
-    let fixed = agrees(&model, &reference, "--atol 1e-3 --rtol 0 --input image=1x184x216x3");
+    let fixed = agrees(
+        &model,
+        &reference,
+        "--atol 1e-3 --rtol 0 --input image=1x184x216x3",
+    );
     for outcome in [symbolic, fixed] {
         assert_eq!(outcome["outputs"][0]["elements"], 23 * 27 * 57, "{outcome}");
     }
@@ -138,7 +158,13 @@ impl Convolutional {
         for (name, _) in self.outputs {
             flags.push_str(&format!(" --output {name}"));
         }
-        let plan = tfjet().arg("plan").arg(model).words("--json").words(&flags).run().good();
+        let plan = tfjet()
+            .arg("plan")
+            .arg(model)
+            .words("--json")
+            .words(&flags)
+            .run()
+            .good();
         let plan = plan.json();
         assert_eq!(plan["segments"].as_array().unwrap().len(), 1, "segments");
         let residual = plan["residual"].as_array().unwrap();
@@ -155,7 +181,12 @@ impl Convolutional {
         let inputs = npz(folder.path(), "in.npz", &[(self.input, &image)]);
         let outputs = folder.path().join("out.npz");
         let run = tfjet_run().arg("run").arg(&bundle);
-        run.arg("--inputs").arg(&inputs).arg("--outputs").arg(&outputs).run().good();
+        run.arg("--inputs")
+            .arg(&inputs)
+            .arg("--outputs")
+            .arg(&outputs)
+            .run()
+            .good();
         let outputs = arrays(&outputs);
         assert_eq!(outputs.len(), self.outputs.len());
         for (name, shape) in self.outputs {
@@ -164,7 +195,10 @@ impl Convolutional {
             assert_eq!(array.shape(), *shape, "{name}");
             let values = array.as_slice::<f32>().unwrap();
             assert!(values.iter().all(|value| value.is_finite()), "{name}");
-            assert!(values.iter().any(|value| *value != values[0]), "{name} is constant");
+            assert!(
+                values.iter().any(|value| *value != values[0]),
+                "{name} is constant"
+            );
         }
     }
 }
@@ -233,14 +267,22 @@ fn efficientnet_names_eighteen_of_twenty_photos() {
     let bundle = folder.path().join("efficientnet.jet");
     convert(&model, &bundle, "");
     let lines = folder.path().join("out.jsonl");
-    let run = tfjet_run().arg("run").arg(&bundle).arg("--source").arg(&photos);
+    let run = tfjet_run()
+        .arg("run")
+        .arg(&bundle)
+        .arg("--source")
+        .arg(&photos);
     run.arg("--sink").arg(&lines).run().good();
     let text = std::fs::read_to_string(&lines).unwrap();
     let mut right = 0;
     for line in text.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let source = line["source"].as_str().unwrap();
-        let (_, class) = source.strip_suffix(".jpg").unwrap().rsplit_once('_').unwrap();
+        let (_, class) = source
+            .strip_suffix(".jpg")
+            .unwrap()
+            .rsplit_once('_')
+            .unwrap();
         let classes = line["classes"].as_array().unwrap();
         assert_eq!(classes.len(), 5, "{line}");
         right += usize::from(classes[0]["class"] == class.parse::<u64>().unwrap());
@@ -261,7 +303,12 @@ fn full_detector_with_control_flow_is_refused_by_name() {
     }
     for model in models.into_iter().flatten() {
         let bundle = folder.path().join("out.jet");
-        let ran = tfjet().arg("convert").arg(&model).arg("-o").arg(&bundle).run();
+        let ran = tfjet()
+            .arg("convert")
+            .arg(&model)
+            .arg("-o")
+            .arg(&bundle)
+            .run();
         let line = ran.refused(3);
         assert!(line.contains("control flow is not supported"), "{line}");
         assert!(line.contains("map/"), "names a node: {line}");

@@ -17,7 +17,11 @@ fn plan_json(model: &Path, flags: &str) -> Value {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect()
 }
 
 /// How often each node stands in the report.
@@ -40,7 +44,9 @@ fn counts(report: &Value) -> BTreeMap<&str, usize> {
 fn reason<'a>(report: &'a Value, node: &str) -> &'a str {
     let residual = report["residual"].as_array().unwrap();
     let found = residual.iter().find(|residual| residual["node"] == node);
-    found.unwrap_or_else(|| panic!("{node} is not outside: {report}"))["reason"].as_str().unwrap()
+    found.unwrap_or_else(|| panic!("{node} is not outside: {report}"))["reason"]
+        .as_str()
+        .unwrap()
 }
 
 /// Two chains of four, between them an op that no engine takes, and a branch nobody needs.
@@ -109,7 +115,11 @@ fn every_node_of_real_graphs_stands_once() {
         assert!(counts.values().all(|count| *count == 1));
         let loops = report["residual"].as_array().unwrap().iter();
         let loops = loops.filter(|residual| residual["op"] == "NonMaxSuppressionV5");
-        assert!(loops.into_iter().all(|r| r["reason"].as_str().unwrap().contains("while frame")));
+        assert!(
+            loops
+                .into_iter()
+                .all(|r| r["reason"].as_str().unwrap().contains("while frame"))
+        );
     }
 }
 
@@ -127,7 +137,12 @@ fn files_hold_what_the_flags_say() {
         .arg(format!("--svg={}", path("r.svg").display()))
         .run()
         .good();
-    for word in ["segments   2", "8 of 9 computing nodes", "Cumsum", "pruned     1 nodes"] {
+    for word in [
+        "segments   2",
+        "8 of 9 computing nodes",
+        "Cumsum",
+        "pruned     1 nodes",
+    ] {
         assert!(ran.stdout.contains(word), "no `{word}` in {ran:#?}");
     }
 
@@ -141,15 +156,25 @@ fn files_hold_what_the_flags_say() {
     let mut rows: Vec<&str> = lines.map(|line| line.split(',').next().unwrap()).collect();
     rows.sort_unstable();
     assert_eq!(rows, counts(&report).into_keys().collect::<Vec<_>>());
-    let ops: Vec<&str> = csv.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
-    assert!(ops.iter().all(|op| !op.is_empty()), "a line has no op: {csv}");
+    let ops: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(1).unwrap())
+        .collect();
+    assert!(
+        ops.iter().all(|op| !op.is_empty()),
+        "a line has no op: {csv}"
+    );
 
     let svg = std::fs::read_to_string(path("r.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for name in ["segment_0", "segment_1", "sum"] {
         assert!(svg.contains(name), "no {name} in the picture");
     }
-    assert_eq!(common::listing(folder.path()), ["g.pbtxt", "r.csv", "r.json", "r.svg"]);
+    assert_eq!(
+        common::listing(folder.path()),
+        ["g.pbtxt", "r.csv", "r.json", "r.svg"]
+    );
 }
 
 #[test]
@@ -158,7 +183,9 @@ fn excluded_nodes_denied_ops_and_small_segments_stay_outside() {
     let model = two_chains().write(folder.path(), "g.pbtxt");
     let segments = |report: &Value| -> Vec<Vec<String>> {
         let segments = report["segments"].as_array().unwrap().iter();
-        segments.map(|s| names(&s["nodes"]).iter().map(ToString::to_string).collect()).collect()
+        segments
+            .map(|s| names(&s["nodes"]).iter().map(ToString::to_string).collect())
+            .collect()
     };
 
     let report = plan_json(&model, "--output y --exclude-node a1 --exclude-node y");
@@ -167,17 +194,29 @@ fn excluded_nodes_denied_ops_and_small_segments_stay_outside() {
     assert!(reason(&report, "y").contains("--exclude-node"));
 
     // The constant counts too.
-    let report = plan_json(&model, "--output y --deny-op Tanh --deny-op Sigmoid --min-segment-size 4");
+    let report = plan_json(
+        &model,
+        "--output y --deny-op Tanh --deny-op Sigmoid --min-segment-size 4",
+    );
     assert_eq!(segments(&report), [["a1", "a2", "a3"]]);
     assert!(reason(&report, "a4").contains("--deny-op"));
     assert!(reason(&report, "b2").contains("--deny-op"));
-    assert!(reason(&report, "b3").contains("fewer than 4 nodes"), "{report}");
+    assert!(
+        reason(&report, "b3").contains("fewer than 4 nodes"),
+        "{report}"
+    );
 
     let report = plan_json(&model, "--output y --exclude-node a1 --min-segment-size 5");
     assert_eq!(segments(&report), [["b1", "b2", "b3", "y"]]);
-    assert!(reason(&report, "a3").contains("fewer than 5 nodes"), "{report}");
+    assert!(
+        reason(&report, "a3").contains("fewer than 5 nodes"),
+        "{report}"
+    );
 
-    let report = plan_json(&model, "--output y --deny-op Tanh --deny-op Sigmoid --min-segment-size 1");
+    let report = plan_json(
+        &model,
+        "--output y --deny-op Tanh --deny-op Sigmoid --min-segment-size 1",
+    );
     assert_eq!(segments(&report).len(), 3, "{report}");
 }
 
@@ -186,11 +225,24 @@ fn conversion_takes_the_same_flags() {
     let folder = folder();
     let model = two_chains().write(folder.path(), "g.pbtxt");
     let bundle = folder.path().join("g.jet");
-    common::convert(&model, &bundle, "--output y --deny-op Tanh --min-segment-size 2");
-    let inspect = tfjet().arg("inspect").arg(&bundle).words("--json").run().good().json();
+    common::convert(
+        &model,
+        &bundle,
+        "--output y --deny-op Tanh --min-segment-size 2",
+    );
+    let inspect = tfjet()
+        .arg("inspect")
+        .arg(&bundle)
+        .words("--json")
+        .run()
+        .good()
+        .json();
     let report = plan_json(&model, "--output y --deny-op Tanh --min-segment-size 2");
     assert_eq!(
-        inspect["manifest"]["summary"]["segments"].as_array().unwrap().len(),
+        inspect["manifest"]["summary"]["segments"]
+            .as_array()
+            .unwrap()
+            .len(),
         report["segments"].as_array().unwrap().len()
     );
 }

@@ -22,7 +22,11 @@ fn run(graph: &Graph, flags: &str, inputs: &[(&str, &Tensor)]) -> Vec<(String, T
 fn run_bundle(folder: &Path, bundle: &Path, inputs: &[(&str, &Tensor)]) -> Vec<(String, Tensor)> {
     let inputs = npz(folder, "in.npz", inputs);
     let outputs = folder.join("out.npz");
-    let ran = tfjet_run().arg("run").arg(bundle).arg("--inputs").arg(&inputs);
+    let ran = tfjet_run()
+        .arg("run")
+        .arg(bundle)
+        .arg("--inputs")
+        .arg(&inputs);
     ran.arg("--outputs").arg(&outputs).run().good();
     arrays(&outputs)
 }
@@ -51,11 +55,18 @@ fn one_bundle_takes_any_batch() {
     }
     let folder = folder();
     let model = Graph::rows_of_three().write(folder.path(), "g.pbtxt");
-    for flags in ["", "--input x=?x3", "--min-segment-size 9 --allow-residual-only"] {
+    for flags in [
+        "",
+        "--input x=?x3",
+        "--min-segment-size 9 --allow-residual-only",
+    ] {
         let bundle = folder.path().join("g.jet");
         convert(&model, &bundle, flags);
         for (x, y) in [
-            (floats(&[1, 3], &[1.0, 1.0, 1.0]), floats(&[1, 3], &[2.0, 6.0, 12.0])),
+            (
+                floats(&[1, 3], &[1.0, 1.0, 1.0]),
+                floats(&[1, 3], &[2.0, 6.0, 12.0]),
+            ),
             (
                 floats(&[3, 3], &[0.0, 0.0, 0.0, -9.0, -9.0, -9.0, 1.0, 2.0, 3.0]),
                 floats(&[3, 3], &[1.0, 4.0, 9.0, 0.0, 0.0, 0.0, 2.0, 8.0, 18.0]),
@@ -74,13 +85,20 @@ fn outputs_and_inner_wires_are_named_as_in_the_graph() {
         return;
     }
     let x = floats(&[1, 3], &[-1.5, 0.5, -4.0]);
-    let outputs = run(&Graph::rows_of_three(), "--output r --output y --output a", &[("x", &x)]);
+    let outputs = run(
+        &Graph::rows_of_three(),
+        "--output r --output y --output a",
+        &[("x", &x)],
+    );
     let expected = [
         ("out:a", floats(&[1, 3], &[-0.5, 2.5, -1.0])),
         ("out:r", floats(&[1, 3], &[0.0, 2.5, 0.0])),
         ("out:y", floats(&[1, 3], &[0.0, 5.0, 0.0])),
     ];
-    assert_eq!(outputs, expected.map(|(name, array)| (name.to_owned(), array)));
+    assert_eq!(
+        outputs,
+        expected.map(|(name, array)| (name.to_owned(), array))
+    );
 }
 
 #[test]
@@ -89,7 +107,11 @@ fn an_inner_wire_can_be_fed() {
         return;
     }
     let a = floats(&[2, 3], &[1.0, -1.0, 2.0, 0.5, 0.25, -3.0]);
-    let outputs = run(&Graph::rows_of_three(), "--input a=2x3 --min-segment-size 2", &[("a", &a)]);
+    let outputs = run(
+        &Graph::rows_of_three(),
+        "--input a=2x3 --min-segment-size 2",
+        &[("a", &a)],
+    );
     let expected = floats(&[2, 3], &[1.0, 0.0, 6.0, 0.5, 0.5, 0.0]);
     assert_eq!(outputs, [("out:y".to_owned(), expected)]);
 }
@@ -129,8 +151,18 @@ fn integers_stay_exact() {
     // (x + 3)^2 wraps in 32 bits, the quotient is rounded down.
     let square = |x: i32| x.wrapping_add(3).wrapping_mul(x.wrapping_add(3));
     let values = [-5, 0, 16_777_214, 46_337].map(|x| square(x).div_euclid(3));
-    let outputs = run(&graph, "--min-segment-size 99 --allow-residual-only", &[("x", &x)]);
-    assert_eq!(outputs, [("out:div".to_owned(), Tensor::from_slice(&[4], &values).unwrap())]);
+    let outputs = run(
+        &graph,
+        "--min-segment-size 99 --allow-residual-only",
+        &[("x", &x)],
+    );
+    assert_eq!(
+        outputs,
+        [(
+            "out:div".to_owned(),
+            Tensor::from_slice(&[4], &values).unwrap()
+        )]
+    );
 }
 
 #[test]
@@ -140,7 +172,11 @@ fn long_integers_keep_all_bits() {
         .constant("c", "DT_INT64", &[], "int64_val: 1")
         .op("add", "AddV2", &["x", "c"], "DT_INT64");
     let x = Tensor::from_slice(&[2], &[(1i64 << 53), -2]).unwrap();
-    let outputs = run(&graph, "--min-segment-size 99 --allow-residual-only", &[("x", &x)]);
+    let outputs = run(
+        &graph,
+        "--min-segment-size 99 --allow-residual-only",
+        &[("x", &x)],
+    );
     let expected = Tensor::from_slice(&[2], &[(1i64 << 53) + 1, -1]).unwrap();
     assert_eq!(outputs, [("out:add".to_owned(), expected)]);
 }
@@ -173,7 +209,11 @@ fn engines_compare_and_select() {
         .float_op("pick", "SelectV2", &["less", "sum", "x"]);
     let x = floats(&[4], &[1.0, 2.0, 3.0, -1.0]);
     let y = floats(&[4], &[2.0, 2.0, 1.0, 0.0]);
-    let outputs = run(&graph, "--output pick --output less", &[("x", &x), ("y", &y)]);
+    let outputs = run(
+        &graph,
+        "--output pick --output less",
+        &[("x", &x), ("y", &y)],
+    );
     let less = Tensor::from_bools(&[4], &[true, false, false, true]).unwrap();
     let expected = [
         ("out:less".to_owned(), less),
@@ -184,9 +224,7 @@ fn engines_compare_and_select() {
 
 #[test]
 fn half_precision_goes_in_and_out() {
-    let values = |values: [f32; 3]| {
-        Tensor::from_slice(&[3], &values.map(f16::from_f32)).unwrap()
-    };
+    let values = |values: [f32; 3]| Tensor::from_slice(&[3], &values.map(f16::from_f32)).unwrap();
     let graph = Graph::new()
         .placeholder("x", "DT_HALF", &[3])
         .op("relu", "Relu", &["x"], "DT_HALF")
@@ -209,7 +247,11 @@ fn one_op_outside_splits_the_graph_and_changes_nothing() {
         "--exclude-node m --min-segment-size 1",
         "--min-segment-size 99 --allow-residual-only",
     ] {
-        assert_eq!(run(&Graph::rows_of_three(), flags, &[("x", &x)]), whole, "{flags}");
+        assert_eq!(
+            run(&Graph::rows_of_three(), flags, &[("x", &x)]),
+            whole,
+            "{flags}"
+        );
     }
 }
 
@@ -222,16 +264,31 @@ fn measurements_are_one_json_object() {
     let model = Graph::rows_of_three().write(folder.path(), "rows.pbtxt");
     let bundle = folder.path().join("rows.jet");
     convert(&model, &bundle, "");
-    let inputs = npz(folder.path(), "in.npz", &[("x", &floats(&[1, 3], &[1.0; 3]))]);
-    let run = tfjet_run().arg("run").arg(&bundle).arg("--inputs").arg(&inputs);
+    let inputs = npz(
+        folder.path(),
+        "in.npz",
+        &[("x", &floats(&[1, 3], &[1.0; 3]))],
+    );
+    let run = tfjet_run()
+        .arg("run")
+        .arg(&bundle)
+        .arg("--inputs")
+        .arg(&inputs);
     let ran = run.words("--repeat 20 --json --threads 1").run().good();
     assert_eq!(ran.stderr, "", "{ran:#?}");
     let measured = ran.json();
     let object = measured.as_object().unwrap();
     let mut keys: Vec<&str> = object.keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let expected =
-        ["first_result_ms", "load_ms", "median_ms", "model", "p99_ms", "peak_rss_mib", "runs"];
+    let expected = [
+        "first_result_ms",
+        "load_ms",
+        "median_ms",
+        "model",
+        "p99_ms",
+        "peak_rss_mib",
+        "runs",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(measured["runs"], 20);
     assert_eq!(measured["model"], "rows");
@@ -259,7 +316,12 @@ fn compare_takes_bundles_and_models_of_any_type() {
         let reference = npz(folder.path(), "ref.npz", &[("in:x", &x), ("out:y", &y)]);
         let of_model = tfjet().arg("compare").arg(&model).arg(&reference);
         let of_model = of_model.words("--json --allow-residual-only").run();
-        let of_bundle = tfjet().arg("compare").arg(&bundle).arg(&reference).words("--json").run();
+        let of_bundle = tfjet()
+            .arg("compare")
+            .arg(&bundle)
+            .arg(&reference)
+            .words("--json")
+            .run();
         assert_eq!(of_model.code, Some(code), "{of_model:#?}");
         assert_eq!(of_bundle.code, Some(code), "{of_bundle:#?}");
         assert_eq!(of_model.json(), of_bundle.json());

@@ -38,7 +38,11 @@ fn means(folder: &Path) -> PathBuf {
             "mean",
             "Mean",
             &["image", "axes"],
-            &[("T", "type: DT_FLOAT"), ("Tidx", "type: DT_INT32"), ("keep_dims", "b: false")],
+            &[
+                ("T", "type: DT_FLOAT"),
+                ("Tidx", "type: DT_INT32"),
+                ("keep_dims", "b: false"),
+            ],
         )
         .write(folder, "means.pbtxt");
     let bundle = folder.join("means.jet");
@@ -52,11 +56,18 @@ fn means(folder: &Path) -> PathBuf {
 }
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
@@ -101,7 +112,10 @@ fn clip_gives_lines_pictures_and_video() {
     assert_eq!(summary["segments"], 1);
     assert!(summary["fps"].as_f64().unwrap() > 0.0);
     assert!(summary["latency_p99_ms"].as_f64() >= summary["latency_p50_ms"].as_f64());
-    assert_eq!(listing(folder.path()), ["frame.png", "out.jsonl", "out.mkv"]);
+    assert_eq!(
+        listing(folder.path()),
+        ["frame.png", "out.jsonl", "out.mkv"]
+    );
 
     let found = lines(&std::fs::read_to_string(path("out.jsonl")).unwrap());
     assert_eq!(found.len(), 30);
@@ -119,15 +133,27 @@ fn clip_gives_lines_pictures_and_video() {
     for _ in 0..=20 {
         assert!(source.next_frame(&mut plain).unwrap());
     }
-    let same = plain.pixels().iter().zip(&annotated).filter(|(a, b)| a == b).count();
+    let same = plain
+        .pixels()
+        .iter()
+        .zip(&annotated)
+        .filter(|(a, b)| a == b)
+        .count();
     let share = same as f64 / annotated.len() as f64;
-    assert!((0.5..1.0).contains(&share), "{share} of the frame is as it was");
+    assert!(
+        (0.5..1.0).contains(&share),
+        "{share} of the frame is as it was"
+    );
 
     let video = std::fs::metadata(path("out.mkv")).unwrap();
     assert!(video.len() > 10_000);
     let video = images(&path("out.mkv"));
     assert_eq!(video.len(), 30);
-    assert!(video.iter().all(|(w, h, _)| (*w as f64, *h as f64) == (WIDTH, HEIGHT)));
+    assert!(
+        video
+            .iter()
+            .all(|(w, h, _)| (*w as f64, *h as f64) == (WIDTH, HEIGHT))
+    );
 }
 
 /// Boxes inside the frame, scores in order of size, and at least three pedestrians.
@@ -137,13 +163,20 @@ fn check_detections(line: &Value) {
     let mut persons = 0;
     for detection in detections {
         assert_eq!(keys(detection), ["box", "class", "label", "score"]);
-        let corners: Vec<f64> =
-            detection["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let corners: Vec<f64> = detection["box"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap())
+            .collect();
         let [x1, y1, x2, y2] = <[f64; 4]>::try_from(corners).unwrap();
         assert!(0.0 <= x1 && x1 < x2 && x2 <= WIDTH, "{detection}");
         assert!(0.0 <= y1 && y1 < y2 && y2 <= HEIGHT, "{detection}");
         let score = detection["score"].as_f64().unwrap();
-        assert!((0.25..=last).contains(&score), "{detection} after a score of {last}");
+        assert!(
+            (0.25..=last).contains(&score),
+            "{detection} after a score of {last}"
+        );
         last = score;
         if detection["label"] == "person" {
             assert_eq!(detection["class"], 0);
@@ -159,7 +192,11 @@ fn the_same_clip_gives_the_same_lines() {
         return;
     };
     let run = || {
-        let run = tfjet_run().arg("run").arg(bundle).arg("--source").arg(&clip);
+        let run = tfjet_run()
+            .arg("run")
+            .arg(bundle)
+            .arg("--source")
+            .arg(&clip);
         let ran = run.words("--frames 5 --sink -").run().good();
         assert!(ran.stderr.contains("frames   5"), "the summary: {ran:#?}");
         ran.stdout
@@ -177,13 +214,26 @@ fn a_folder_of_photos_gives_a_line_each() {
     let Some(photos) = shared("images") else {
         return;
     };
-    let run = tfjet_run().arg("run").arg(bundle).arg("--source").arg(&photos);
+    let run = tfjet_run()
+        .arg("run")
+        .arg(bundle)
+        .arg("--source")
+        .arg(&photos);
     let found = lines(&run.words("--sink -").run().good().stdout);
-    let named: Vec<&str> = found.iter().map(|line| line["source"].as_str().unwrap()).collect();
-    assert_eq!(named, ["astronaut.png", "motorcycle.png", "pedestrians.png"]);
+    let named: Vec<&str> = found
+        .iter()
+        .map(|line| line["source"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        named,
+        ["astronaut.png", "motorcycle.png", "pedestrians.png"]
+    );
     for (line, label) in found.iter().zip(["person", "motorcycle", "person"]) {
         let detections = line["detections"].as_array().unwrap();
-        assert!(detections.iter().any(|found| found["label"] == label), "no {label}: {line}");
+        assert!(
+            detections.iter().any(|found| found["label"] == label),
+            "no {label}: {line}"
+        );
     }
 }
 
@@ -192,7 +242,10 @@ fn a_test_pattern_needs_no_file() {
     let folder = folder();
     let bundle = means(folder.path());
     let run = tfjet_run().arg("run").arg(&bundle);
-    let ran = run.words("--source videotestsrc:num-buffers=5 --sink - --sink fake").run().good();
+    let ran = run
+        .words("--source videotestsrc:num-buffers=5 --sink - --sink fake")
+        .run()
+        .good();
     let found = lines(&ran.stdout);
     assert_eq!(found.len(), 5);
     for (index, line) in found.iter().enumerate() {
@@ -207,14 +260,21 @@ fn a_pipeline_text_is_a_source() {
     let folder = folder();
     let bundle = means(folder.path());
     let run = tfjet_run().arg("run").arg(&bundle).arg("--source");
-    let run = run.arg("gst:videotestsrc num-buffers=3 pattern=red ! video/x-raw,width=32,height=16");
+    let run =
+        run.arg("gst:videotestsrc num-buffers=3 pattern=red ! video/x-raw,width=32,height=16");
     let found = lines(&run.words("--sink -").run().good().stdout);
     assert_eq!(found.len(), 3);
     for line in found {
         let red = &line["classes"][0];
         assert_eq!(red["class"], 0, "{line}");
-        assert!((red["score"].as_f64().unwrap() - 255.0).abs() < 3.0, "{line}");
-        assert!(line["classes"][1]["score"].as_f64().unwrap() < 3.0, "{line}");
+        assert!(
+            (red["score"].as_f64().unwrap() - 255.0).abs() < 3.0,
+            "{line}"
+        );
+        assert!(
+            line["classes"][1]["score"].as_f64().unwrap() < 3.0,
+            "{line}"
+        );
     }
 }
 
@@ -225,17 +285,31 @@ fn a_folder_sink_holds_a_picture_per_frame() {
     let pictures = folder.path().join("frames");
     let run = tfjet_run().arg("run").arg(&bundle);
     let run = run.words("--source videotestsrc:num-buffers=3,width=64,height=48");
-    run.arg("--sink").arg(format!("{}/", pictures.display())).run().good();
+    run.arg("--sink")
+        .arg(format!("{}/", pictures.display()))
+        .run()
+        .good();
     let names = ["frame_000000.png", "frame_000001.png", "frame_000002.png"];
     assert_eq!(listing(&pictures), names);
     let images = images(&pictures);
     assert_eq!(images.len(), 3);
-    assert!(images.iter().all(|(width, height, _)| (*width, *height) == (64, 48)));
+    assert!(
+        images
+            .iter()
+            .all(|(width, height, _)| (*width, *height) == (64, 48))
+    );
 
     // What a sink wrote is a source.
-    let run = tfjet_run().arg("run").arg(&bundle).arg("--source").arg(&pictures);
+    let run = tfjet_run()
+        .arg("run")
+        .arg(&bundle)
+        .arg("--source")
+        .arg(&pictures);
     let found = lines(&run.words("--sink -").run().good().stdout);
-    let sources: Vec<&str> = found.iter().map(|line| line["source"].as_str().unwrap()).collect();
+    let sources: Vec<&str> = found
+        .iter()
+        .map(|line| line["source"].as_str().unwrap())
+        .collect();
     assert_eq!(sources, names);
 }
 
@@ -244,6 +318,9 @@ fn frames_are_counted_to_the_limit() {
     let folder = folder();
     let bundle = means(folder.path());
     let run = tfjet_run().arg("run").arg(&bundle);
-    let ran = run.words("--source videotestsrc --frames 7 --sink fake --json").run().good();
+    let ran = run
+        .words("--source videotestsrc --frames 7 --sink fake --json")
+        .run()
+        .good();
     assert_eq!(ran.json()["frames"], 7);
 }

@@ -33,7 +33,12 @@ impl Graph {
     pub(crate) fn placeholder(self, name: &str, dtype: &str, shape: &[i64]) -> Self {
         let dtype = format!("type: {dtype}");
         let shape = format!("shape {{ {} }}", dims(shape));
-        self.node(name, "Placeholder", &[], &[("dtype", &dtype), ("shape", &shape)])
+        self.node(
+            name,
+            "Placeholder",
+            &[],
+            &[("dtype", &dtype), ("shape", &shape)],
+        )
     }
 
     /// A constant, `values` as in `float_val: 1 float_val: 2`.
@@ -87,7 +92,12 @@ impl Graph {
             .floats("ten", &[], &[10.0])
             .floats("one", &[], &[1.0])
             .node("enter", "Enter", &["x"], &frame)
-            .node("merge", "Merge", &["enter", "next"], &[("N", "i: 2"), ("T", "type: DT_FLOAT")])
+            .node(
+                "merge",
+                "Merge",
+                &["enter", "next"],
+                &[("N", "i: 2"), ("T", "type: DT_FLOAT")],
+            )
             .float_op("less", "Less", &["merge", "ten"])
             .node("cond", "LoopCond", &["less"], &[])
             .float_op("switch", "Switch", &["merge", "cond"])
@@ -106,5 +116,8 @@ impl Graph {
 }
 
 fn dims(shape: &[i64]) -> String {
-    shape.iter().map(|dim| format!("dim {{ size: {dim} }} ")).collect()
+    shape
+        .iter()
+        .map(|dim| format!("dim {{ size: {dim} }} "))
+        .collect()
 }

@@ -153,7 +153,13 @@ pub(crate) fn folder() -> TempDir {
 pub(crate) fn listing(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     names.sort();
     names
@@ -171,7 +177,9 @@ pub(crate) fn skip(missing: &str) {
 pub(crate) fn cached(entry: &str, file: &str) -> Option<PathBuf> {
     let found = tfjet::cache::cached(entry, file);
     if found.is_none() {
-        skip(&format!("{file} is not in the cache; run `tfjet fetch {entry}`"));
+        skip(&format!(
+            "{file} is not in the cache; run `tfjet fetch {entry}`"
+        ));
     }
     found
 }
@@ -198,8 +206,10 @@ pub(crate) fn engine() -> bool {
 /// Writes arrays.
 pub(crate) fn npz(folder: &Path, name: &str, arrays: &[(&str, &Tensor)]) -> PathBuf {
     let path = folder.join(name);
-    let arrays: Vec<_> =
-        arrays.iter().map(|(name, array)| ((*name).to_owned(), array.view())).collect();
+    let arrays: Vec<_> = arrays
+        .iter()
+        .map(|(name, array)| ((*name).to_owned(), array.view()))
+        .collect();
     write_npz(&path, &arrays).expect("the arrays are written");
     path
 }
@@ -214,13 +224,22 @@ pub(crate) fn arrays(path: &Path) -> Vec<(String, Tensor)> {
 /// Converts a model without a word on the standard error.
 #[track_caller]
 pub(crate) fn convert(model: &Path, out: &Path, flags: &str) {
-    let ran = tfjet().arg("convert").arg(model).arg("-o").arg(out).words(flags).run().good();
+    let ran = tfjet()
+        .arg("convert")
+        .arg(model)
+        .arg("-o")
+        .arg(out)
+        .words(flags)
+        .run()
+        .good();
     assert_eq!(ran.stderr, "", "{ran:#?}");
 }
 
 /// Any picture: `height` x `width` RGB bytes that vary.
 pub(crate) fn picture(shape: &[usize]) -> Tensor {
     let count = shape.iter().product();
-    let values: Vec<f32> = (0..count).map(|i| ((i * 37 + i / 7) % 256) as f32).collect();
+    let values: Vec<f32> = (0..count)
+        .map(|i| ((i * 37 + i / 7) % 256) as f32)
+        .collect();
     Tensor::from_slice(shape, &values).expect("the shape fits the values")
 }

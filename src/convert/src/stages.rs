@@ -9,7 +9,7 @@ use crate::ConvertError;
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
 use crate::lower::{WeightsStore, lower_segment};
 use crate::partition::{Partition, PartitionOptions, partition};
-use crate::passes::{fold_scales, type_graph};
+use crate::passes::{fold_scales, fuse_hard_sigmoids, type_graph};
 use crate::tensorflow::{Format, SourceGraph, import};
 
 /// What the user asks of a conversion.
@@ -115,10 +115,12 @@ pub fn lower_source(
                 source,
             }
         })?;
-        fold_scales(&mut network, &mut weights).map_err(|source| ConvertError::Fold {
-            segment: segment.name.clone(),
-            source,
-        })?;
+        fold_scales(&mut network, &mut weights)
+            .and_then(|()| fuse_hard_sigmoids(&mut network, &mut weights))
+            .map_err(|source| ConvertError::Fold {
+                segment: segment.name.clone(),
+                source,
+            })?;
         networks.push(network);
     }
     Ok(Lowered {

@@ -329,6 +329,8 @@ pub enum ActivationType {
     Softplus,
     /// max(alpha, min(beta, x))
     Clip,
+    /// max(0, min(1, alpha x + beta))
+    HardSigmoid,
 }
 
 /// `ElementWiseOperation`.

@@ -230,7 +230,7 @@ fn padded(
     Some(layer)
 }
 
-fn drop_unused_tensors(spec: &mut NetworkSpec) {
+pub(super) fn drop_unused_tensors(spec: &mut NetworkSpec) {
     let mut places: BTreeMap<TensorId, TensorId> = BTreeMap::new();
     let mut tensors = Vec::new();
     let used = spec

@@ -35,6 +35,9 @@ fn activations() -> Vec<Case> {
         (ActivationType::Clip, 0.0, 6.0, |x| x.clamp(0.0, 6.0)),
         (ActivationType::Clip, -1.5, 0.5, |x| x.clamp(-1.5, 0.5)),
         (ActivationType::Clip, 2.0, 1.0, |_| 2.0),
+        (ActivationType::HardSigmoid, 0.25, 0.5, |x| {
+            (0.25 * x + 0.5).clamp(0.0, 1.0)
+        }),
     ];
     let mut cases: Vec<Case> = table
         .into_iter()

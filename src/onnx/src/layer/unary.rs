@@ -22,6 +22,13 @@ pub(super) fn activation(
             }
         }
         ActivationType::Clip => clip(w, alpha, beta)?,
+        ActivationType::HardSigmoid => {
+            let attributes = vec![
+                AttributeProto::float("alpha", alpha),
+                AttributeProto::float("beta", beta),
+            ];
+            plain(w, "HardSigmoid", attributes)?
+        }
         ActivationType::Softplus => {
             let input = w.input_for(0, Kernel::FLOAT)?;
             let input = scaled(w, input, beta)?;
