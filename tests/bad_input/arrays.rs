@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::path::Path;
 
 use tfjet::core::{DType, Tensor};
@@ -82,6 +83,26 @@ fn arrays_that_are_none() {
         run(&bundle, &inputs).refused(3),
         &["in.npz", "No such file"],
     );
+}
+
+#[test]
+fn array_of_text() {
+    if !engine() {
+        return;
+    }
+    let folder = Untouched::new();
+    let (bundle, _) = good_bundle(folder.path());
+    let inputs = folder.path().join("text.npz");
+    let header = "{'descr': '<U1', 'fortran_order': False, 'shape': (1, 3), }";
+    let mut array = b"\x93NUMPY\x01\0\x76\0".to_vec();
+    array.extend(format!("{header:<117}\n").bytes());
+    array.extend([b'a', 0, 0, 0].repeat(3));
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&inputs).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("x.npy", options).unwrap();
+    archive.write_all(&array).unwrap();
+    archive.finish().unwrap();
+    says(run(&bundle, &inputs).refused(3), &["text.npz", "`x`"]);
 }
 
 #[test]

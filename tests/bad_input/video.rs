@@ -253,16 +253,24 @@ fn failed_run_keeps_what_an_earlier_one_wrote() {
 }
 
 #[test]
-fn picture_of_a_frame_that_never_came() {
+fn one_sink_that_fails_at_the_end_leaves_no_other() {
     let folder = Untouched::new();
     let bundle = bundle(folder.path());
     let before = listing(folder.path());
-    let run = tfjet_run().arg("run").arg(&bundle);
-    let run = run.words("--source videotestsrc:num-buffers=3,width=16,height=16");
-    let ran = run
+    let path = |name: &str| folder.path().join(name);
+    let run = || {
+        let run = tfjet_run().arg("run").arg(&bundle);
+        let run = run.words("--source videotestsrc:num-buffers=3,width=16,height=16");
+        run.arg("--sink").arg(path("out.jsonl"))
+    };
+    let ran = run()
         .arg("--sink")
-        .arg(format!("{}@9", folder.path().join("f.png").display()))
+        .arg(format!("{}@9", path("late.png").display()))
         .run();
-    says(ran.refused(3), &["f.png", "9"]);
+    says(ran.refused(3), &["late.png", "9"]);
+    assert_eq!(listing(folder.path()), before);
+
+    let ran = run().words("--frames 0 --sink").arg(path("out.mkv")).run();
+    says(ran.refused(3), &["out.mkv"]);
     assert_eq!(listing(folder.path()), before);
 }

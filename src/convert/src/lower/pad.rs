@@ -4,7 +4,7 @@ use tfjet_core::{Layer, SampleMode};
 
 use super::batch_norm::floats;
 use super::op::{FLOATS, Op};
-use super::{Refusal, refuse};
+use super::{Layout, Refusal, refuse};
 use crate::graph::infer::padding_pairs;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
@@ -25,7 +25,11 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let Some(pairs) = padding_pairs(&paddings) else {
         return refuse("paddings are no int32 or int64 pairs");
     };
-    let layout = op.layout(0)?;
+    // Padding of height and width only stands before a convolution, which wants NCHW.
+    let layout = match pairs.as_slice() {
+        [(0, 0), _, _, (0, 0)] => Layout::ChannelsFirst,
+        _ => op.layout(0)?,
+    };
     let (dtype, shape) = op.output_type(0)?;
     let input_shape = op.shape(0)?;
     let mut start = Vec::with_capacity(pairs.len());
