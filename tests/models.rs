@@ -1,5 +1,6 @@
 //! Trained models against what TensorFlow computed. A model or reference that is not there is
 //! skipped loudly.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

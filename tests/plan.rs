@@ -1,4 +1,5 @@
 //! `tfjet plan`: where every node goes, and why.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! `tfjet-run run --inputs`: arrays in, arrays out, and what a run takes.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! `tfjet-run run --source`: frames in, results out.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

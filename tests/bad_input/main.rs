@@ -1,4 +1,5 @@
 //! Bad input of every kind: one clear line, the right exit code, no panic, nothing left behind.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]
 mod common;
