@@ -34,7 +34,10 @@ pub fn inputs(
                 Some(index) => Ok(arrays.swap_remove(index).1),
                 None => Err(MissingArray {
                     name: input.name.clone(),
-                    found: names.join(", "),
+                    found: match names.as_slice() {
+                        [] => "none of numbers or booleans".into(),
+                        names => names.join(", "),
+                    },
                 }),
             }
         })

@@ -60,6 +60,8 @@ pub struct Report {
     pub notes: Vec<String>,
     #[serde(skip)]
     computing: usize,
+    #[serde(skip)]
+    ops: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -117,6 +119,11 @@ impl Report {
             transposes: lowered.transposes(),
             notes: lowered.typed.notes.clone(),
             computing: lowered.typed.order.len(),
+            ops: graph
+                .nodes
+                .iter()
+                .map(|node| (node.name.clone(), node.op.clone()))
+                .collect(),
         }
     }
 
@@ -136,6 +143,7 @@ impl Report {
                 field.to_owned()
             }
         };
+        let op = |node: &str| self.ops.get(node).map_or("", String::as_str);
         let mut line = |node: &str, op: &str, went: &str, segment: &str, reason: &str| {
             let fields = [node, op, went, segment, reason].map(quote);
             text.push_str(&fields.join(","));
@@ -143,10 +151,10 @@ impl Report {
         };
         for segment in &self.segments {
             for node in &segment.nodes {
-                line(node, "", "node", &segment.name, "");
+                line(node, op(node), "node", &segment.name, "");
             }
             for node in &segment.folded {
-                line(node, "", "folded", &segment.name, "");
+                line(node, op(node), "folded", &segment.name, "");
             }
         }
         for residual in &self.residual {
@@ -159,7 +167,7 @@ impl Report {
             );
         }
         for node in &self.pruned {
-            line(node, "", "pruned", "", "");
+            line(node, op(node), "pruned", "", "");
         }
         text
     }

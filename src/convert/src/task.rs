@@ -24,6 +24,8 @@ pub struct ImageOptions {
     pub mean: [f32; 3],
     /// Multiplied after.
     pub scale: [f32; 3],
+    /// A model that takes no image is an error.
+    pub required: bool,
 }
 
 impl Default for ImageOptions {
@@ -36,6 +38,7 @@ impl Default for ImageOptions {
             color: ColorOrder::Rgb,
             mean: [0.0; 3],
             scale: [1.0; 3],
+            required: false,
         }
     }
 }
@@ -122,6 +125,13 @@ impl Task {
             },
             None => match inputs.iter().position(|input| image_axes(input).is_some()) {
                 Some(index) => index,
+                None if image.required => {
+                    let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
+                    return task_error(format!(
+                        "no input takes an image of 1 or 3 channels: {}",
+                        names.join(", ")
+                    ));
+                }
                 None => return Ok(None),
             },
         };

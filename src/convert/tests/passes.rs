@@ -1,4 +1,5 @@
 //! What the passes make of small graphs, seen in the lowered networks.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use tfjet_convert::tensorflow::{Format, SourceGraph, SourceNode};
 use tfjet_convert::{ConvertOptions, Lowered, lower_source};

@@ -124,7 +124,7 @@ pub fn read_npz(path: &Path) -> Result<Vec<(String, Tensor)>, NpzError> {
             read(BufReader::new(opened), &file, &stem)
         })?;
     for Skipped { name, what } in skipped {
-        tracing::warn!(file, name, "left out: {what}");
+        tracing::info!(file, name, "left out: {what}");
     }
     Ok(arrays)
 }

@@ -25,23 +25,33 @@ pub(crate) struct Cmd {
     source: Option<String>,
     /// Where results go, repeatable: FILE.mkv|mp4|avi|webm, FILE.jsonl or - (JSON Lines), FILE.png[@N],
     /// FOLDER/ (a PNG per frame), display, fake
-    #[arg(long, value_name = "SINK", requires = "source")]
+    #[arg(
+        long,
+        value_name = "SINK",
+        requires = "source",
+        conflicts_with = "inputs"
+    )]
     sink: Vec<String>,
     /// Stop after this many frames
-    #[arg(long, value_name = "N", requires = "source")]
+    #[arg(long, value_name = "N", requires = "source", conflicts_with = "inputs")]
     frames: Option<u64>,
     /// Arrays to run on, as NAME or in:NAME, instead of frames
     #[arg(long, value_name = "IN.npz")]
     inputs: Option<PathBuf>,
     /// Where the outputs go, as out:NAME
-    #[arg(long, value_name = "OUT.npz", requires = "inputs")]
+    #[arg(
+        long,
+        value_name = "OUT.npz",
+        requires = "inputs",
+        conflicts_with = "source"
+    )]
     outputs: Option<PathBuf>,
     /// Run the arrays this many times and measure
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "inputs")]
-    repeat: usize,
+    #[arg(long, value_name = "N", default_value = "1", requires = "inputs", conflicts_with = "source", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
     /// Threads of the CPU engine, 0 for all
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u16).range(..=256))]
+    threads: u16,
     /// ONNX Runtime's library
     #[arg(long, value_name = "PATH")]
     onnxruntime: Option<PathBuf>,
@@ -67,7 +77,7 @@ impl Cmd {
             )?),
         };
         let options = SessionOptions {
-            threads: self.threads,
+            threads: usize::from(self.threads),
             ..SessionOptions::default()
         };
         let session = Session::load(bundle, library.as_ref(), &options)?;

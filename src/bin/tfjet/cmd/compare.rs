@@ -33,10 +33,10 @@ pub(crate) struct Cmd {
     #[command(flatten)]
     graph: GraphArgs,
     /// Largest difference of an element
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value = "1e-4", value_parser = tolerance)]
     atol: f64,
     /// Largest difference by the output's largest magnitude
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value = "1e-3", value_parser = tolerance)]
     rtol: f64,
     /// Match detections by class and overlap instead of row by row
     #[arg(long)]
@@ -45,23 +45,30 @@ pub(crate) struct Cmd {
     #[arg(long, value_name = "N")]
     top: Option<usize>,
     /// With --detections: largest difference of a score
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value = "1e-3", value_parser = tolerance)]
     score_tolerance: f64,
     /// With --detections: largest difference of a corner, in the unit of the boxes
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value = "0.5", value_parser = tolerance)]
     box_tolerance: f64,
     /// With --detections: least overlap of a matching pair
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value = "0.5", value_parser = tolerance)]
     iou: f64,
     /// ONNX Runtime's library
     #[arg(long, value_name = "PATH")]
     onnxruntime: Option<PathBuf>,
     /// Threads of the CPU engine, 0 for all
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u16).range(..=256))]
+    threads: u16,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value >= 0.0 => Ok(value),
+        _ => Err("expected a number of 0 or more".into()),
+    }
 }
 
 #[derive(Serialize)]
@@ -109,7 +116,7 @@ impl Cmd {
             )?),
         };
         let options = SessionOptions {
-            threads: self.threads,
+            threads: usize::from(self.threads),
             ..SessionOptions::default()
         };
         let mut session = Session::load(Arc::new(bundle), library.as_ref(), &options)?;

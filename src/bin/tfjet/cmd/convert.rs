@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use tfjet::bundle::{Bundle, BundleWriter};
 use tfjet::convert::{
@@ -59,7 +59,7 @@ struct TaskArgs {
     #[arg(long, value_name = "NAME")]
     decode_output: Option<String>,
     /// Lowest score of a detection
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = parse_score)]
     threshold: Option<f32>,
     /// Classes that a classifier shows
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -108,6 +108,13 @@ enum DecoderKind {
     DetectSsd,
     /// One output with a row per detection
     DetectRows,
+}
+
+fn parse_score(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(score) if score.is_finite() => Ok(score),
+        _ => Err(format!("`{text}` is no number")),
+    }
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
@@ -177,6 +184,7 @@ impl TaskArgs {
         let given = given || self.color.is_some() || self.mean.is_some() || self.scale.is_some();
         if given || task.image.is_some() {
             let image = task.image.get_or_insert_with(ImageOptions::default);
+            image.required |= given;
             image.size = self.image_size.or(image.size);
             image.resize = self.resize.unwrap_or(image.resize);
             image.mean = self.mean.unwrap_or(image.mean);
@@ -203,7 +211,7 @@ impl TaskArgs {
             match &mut task.decoder {
                 DecoderOptions::DetectSsd { threshold, .. }
                 | DecoderOptions::DetectRows { threshold, .. } => *threshold = given,
-                _ => anyhow::bail!(Usage("--threshold needs a detector: add --decoder".into())),
+                _ => bail!(Usage("--threshold needs a detector: add --decoder".into())),
             }
         }
         if let Some(file) = &self.labels {
@@ -276,6 +284,14 @@ impl Cmd {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let start = Instant::now();
         let path = &self.model.model;
+        if let (Ok(model), Ok(out)) = (path.canonicalize(), self.out.canonicalize())
+            && model == out
+        {
+            bail!(Usage(format!(
+                "-o would replace the model {}",
+                path.display()
+            )));
+        }
         let known = known(path);
         let options = self.model.graph.options(known.as_ref());
         let defaults = match &known {

@@ -31,8 +31,8 @@ pub(crate) struct GraphArgs {
     #[arg(long, value_name = "NAME[:PORT]")]
     pub(crate) output: Vec<OutputRequest>,
     /// Segments with fewer nodes stay outside (constants count)
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) min_segment_size: usize,
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) min_segment_size: u32,
     /// Keep this node outside the segments
     #[arg(long, value_name = "NAME")]
     pub(crate) exclude_node: Vec<String>,
@@ -64,7 +64,7 @@ impl GraphArgs {
             inputs: self.input.clone(),
             outputs,
             partition: PartitionOptions {
-                min_segment_size: self.min_segment_size,
+                min_segment_size: usize::try_from(self.min_segment_size).unwrap_or(usize::MAX),
                 exclude_nodes: self.exclude_node.iter().cloned().collect(),
                 deny_ops: self.deny_op.iter().cloned().collect(),
             },
@@ -100,6 +100,7 @@ pub(crate) fn known_task(entry: &ModelEntry) -> Task {
             color: preprocess.color,
             mean: preprocess.mean,
             scale: preprocess.scale,
+            required: false,
         }),
         decoder: match &entry.decoder {
             Decoder::Raw => DecoderOptions::Raw,

@@ -12,7 +12,7 @@ pub fn cases() -> Vec<Case> {
 
 fn activations() -> Vec<Case> {
     let x = noise(&[2, 3, 4], 1).map(|x| x * 4.0);
-    let table: [(ActivationType, f32, f32, Function); 12] = [
+    let table: [(ActivationType, f32, f32, Function); 13] = [
         (ActivationType::Relu, 0.0, 0.0, |x| x.max(0.0)),
         (ActivationType::Sigmoid, 0.0, 0.0, |x| {
             1.0 / (1.0 + (-x).exp())

@@ -328,15 +328,17 @@ impl Sink for VideoFile {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), VideoError> {
+    fn complete(&mut self) -> Result<(), VideoError> {
         let Some(feed) = self.feed.take() else {
             let place = self.output.path().display().to_string();
             return Err(VideoError::NoFrames(format!(
                 "{place}: nothing was written"
             )));
         };
-        feed.end()?;
-        drop(feed);
+        feed.end()
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), VideoError> {
         self.output.commit()
     }
 }
@@ -373,7 +375,7 @@ impl Sink for Display {
         self.0.push(frame).map_err(display_error)
     }
 
-    fn finish(self: Box<Self>) -> Result<(), VideoError> {
+    fn complete(&mut self) -> Result<(), VideoError> {
         self.0.end().map_err(display_error)
     }
 }

@@ -58,12 +58,15 @@ impl Sink for JsonLines {
         written.map_err(|error| self.writer.fail(error))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), VideoError> {
+    fn complete(&mut self) -> Result<(), VideoError> {
         let flushed = match &mut self.writer {
             Writer::Standard(out) => out.flush(),
             Writer::File(out, _) => out.flush(),
         };
-        flushed.map_err(|error| self.writer.fail(error))?;
+        flushed.map_err(|error| self.writer.fail(error))
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), VideoError> {
         match self.writer {
             Writer::Standard(_) => Ok(()),
             Writer::File(_, output) => output.commit(),

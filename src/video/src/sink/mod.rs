@@ -25,7 +25,7 @@ pub struct SinkOptions {
 
 /// Takes frames and results one after the other.
 ///
-/// A sink that is dropped without [`Sink::finish`] removes the files that it began.
+/// A sink that is dropped without [`Sink::commit`] removes the files that it began.
 pub trait Sink: std::fmt::Debug + Send {
     /// Does this sink show the frame of this index, so that results should be drawn into it?
     fn needs_overlay(&self, index: u64) -> bool;
@@ -33,8 +33,15 @@ pub trait Sink: std::fmt::Debug + Send {
     /// Takes one frame and its results.
     fn write(&mut self, frame: &Frame, results: &Results) -> Result<(), VideoError>;
 
-    /// Completes the output: flushed, on disk, under its final name.
-    fn finish(self: Box<Self>) -> Result<(), VideoError>;
+    /// Writes what is left; the output is whole after, under a temporary name.
+    fn complete(&mut self) -> Result<(), VideoError> {
+        Ok(())
+    }
+
+    /// Puts a complete output in place under its final name.
+    fn commit(self: Box<Self>) -> Result<(), VideoError> {
+        Ok(())
+    }
 }
 
 /// All sinks of a run.
@@ -72,10 +79,10 @@ impl Sinks {
             .try_for_each(|sink| sink.write(frame, results))
     }
 
-    /// Completes all outputs; the first error, after all were tried.
-    pub fn finish(self) -> Result<(), VideoError> {
-        let results: Vec<_> = self.0.into_iter().map(|sink| sink.finish()).collect();
-        results.into_iter().collect()
+    /// Completes all outputs, then puts them in place. Where one cannot be completed, none is kept.
+    pub fn finish(mut self) -> Result<(), VideoError> {
+        self.0.iter_mut().try_for_each(|sink| sink.complete())?;
+        self.0.into_iter().try_for_each(|sink| sink.commit())
     }
 }
 
@@ -110,10 +117,6 @@ impl Sink for Fake {
     }
 
     fn write(&mut self, _: &Frame, _: &Results) -> Result<(), VideoError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), VideoError> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::VideoError;
 
@@ -55,9 +55,34 @@ impl Output {
 
     /// Syncs the file and gives it its final name.
     pub(super) fn commit(self) -> Result<(), VideoError> {
+        self.close()?.commit()
+    }
+
+    /// Syncs and closes the file, for outputs of many files.
+    pub(super) fn close(self) -> Result<Closed, VideoError> {
+        let Self { file, path } = self;
+        file.as_file()
+            .sync_all()
+            .map_err(|error| VideoError::write(&path, error))?;
+        Ok(Closed {
+            file: file.into_temp_path(),
+            path,
+        })
+    }
+}
+
+/// A whole file under its temporary name; removed where it is dropped.
+#[derive(Debug)]
+pub(super) struct Closed {
+    file: TempPath,
+    path: PathBuf,
+}
+
+impl Closed {
+    /// Renames the file to its final name.
+    pub(super) fn commit(self) -> Result<(), VideoError> {
         let Self { file, path } = self;
         let fail = |error| VideoError::write(&path, error);
-        file.as_file().sync_all().map_err(fail)?;
         file.persist(&path).map_err(|error| fail(error.error))?;
         File::open(folder(&path))
             .and_then(|folder| folder.sync_all())

@@ -9,7 +9,10 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 
-use super::{Sink, output::Output};
+use super::{
+    Sink,
+    output::{Closed, Output},
+};
 use crate::{Frame, Results, VideoError};
 
 /// A PNG for each frame.
@@ -18,7 +21,7 @@ pub(super) struct PngFolder {
     folder: PathBuf,
     /// Did this run make the folder?
     made: bool,
-    written: Vec<u64>,
+    written: Vec<Closed>,
 }
 
 impl PngFolder {
@@ -45,24 +48,19 @@ impl Sink for PngFolder {
     fn write(&mut self, frame: &Frame, _: &Results) -> Result<(), VideoError> {
         let mut output = Output::create(&self.path(frame.index))?;
         encode(&mut output, frame)?;
-        output.commit()?;
-        self.written.push(frame.index);
+        self.written.push(output.close()?);
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), VideoError> {
-        self.written.clear();
+    fn commit(mut self: Box<Self>) -> Result<(), VideoError> {
         self.made = false;
-        Ok(())
+        self.written.drain(..).try_for_each(Closed::commit)
     }
 }
 
 impl Drop for PngFolder {
     fn drop(&mut self) {
-        for &index in &self.written {
-            // A file that is gone already needs no removal.
-            let _ = fs::remove_file(self.path(index));
-        }
+        self.written.clear();
         if self.made {
             // A folder that others use meanwhile stays.
             let _ = fs::remove_dir(&self.folder);
@@ -104,9 +102,13 @@ impl Sink for Png {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<(), VideoError> {
+    fn commit(self: Box<Self>) -> Result<(), VideoError> {
+        self.output.commit()
+    }
+
+    fn complete(&mut self) -> Result<(), VideoError> {
         if self.done {
-            return self.output.commit();
+            return Ok(());
         }
         let reason = format!(
             "frame {} was asked for, but there were only {}",

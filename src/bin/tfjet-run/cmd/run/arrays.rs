@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 use tfjet::core::{Tensor, TensorView};
+use tfjet::exit::Usage;
 use tfjet::runtime::{Session, read_npz, write_npz};
 
 use super::memory::peak_mib;
@@ -15,7 +16,7 @@ use super::{Cmd, millis};
 #[derive(Serialize)]
 struct Measured {
     model: String,
-    runs: usize,
+    runs: u32,
     /// From the start of `main` to a loaded session.
     load_ms: f64,
     /// From the start of `main` to the first outputs.
@@ -26,6 +27,21 @@ struct Measured {
     peak_rss_mib: Option<f64>,
 }
 
+/// An output that would replace an input is a slip.
+fn refuse_same(output: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
+    let place = |path: &Path| path.canonicalize().ok();
+    if let Some(input) = inputs
+        .iter()
+        .find(|input| place(output).is_some_and(|o| place(input) == Some(o)))
+    {
+        bail!(Usage(format!(
+            "--outputs would replace its input {}",
+            input.display()
+        )));
+    }
+    Ok(())
+}
+
 pub(super) fn run(
     cmd: &Cmd,
     file: &Path,
@@ -33,6 +49,9 @@ pub(super) fn run(
     start: Instant,
 ) -> anyhow::Result<()> {
     let load = start.elapsed();
+    if let Some(outputs) = &cmd.outputs {
+        refuse_same(outputs, &[file, &cmd.bundle])?;
+    }
     let inputs = tfjet::arrays::inputs(&session.manifest().inputs, read_npz(file)?)
         .with_context(|| file.display().to_string())?;
     let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
@@ -55,7 +74,7 @@ pub(super) fn run(
     };
     let measured = Measured {
         model: session.manifest().model.clone(),
-        runs: cmd.repeat.max(1),
+        runs: cmd.repeat,
         load_ms: millis(load),
         first_result_ms: millis(first),
         median_ms: millis(at(0.5)),
