@@ -22,6 +22,8 @@ test: setup ## every test
 lint: setup ## formatting, clippy, documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	cargo clippy -p tfjet --no-default-features --features run --lib --bins --locked -- -D warnings
+	cargo clippy -p tfjet --no-default-features --features convert --lib --bins --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --all-features --no-deps --locked
 
 bench: setup ## compare with TensorFlow and ONNX Runtime; writes docs/benchmarks.md

@@ -119,3 +119,13 @@ pub enum ConvertError {
     #[error("{0}")]
     Task(String),
 }
+
+impl ConvertError {
+    /// Does the message name the model's file?
+    pub fn names_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Import(_) | Self::Build { .. } | Self::Type { .. }
+        )
+    }
+}

@@ -23,8 +23,8 @@ pub(crate) struct Cmd {
     /// rtsp://..., videotestsrc, or gst:PIPELINE
     #[arg(long, value_name = "SOURCE", conflicts_with = "inputs")]
     source: Option<String>,
-    /// Where results go, repeatable: FILE.mkv|mp4|avi|webm, FILE.jsonl or - (JSON Lines), FILE.png[@N],
-    /// FOLDER/ (a PNG per frame), display, fake
+    /// Where results go, repeatable: FILE.mkv|mp4|avi|webm, FILE.jsonl or - (JSON Lines), FILE.png
+    /// or FILE.png@N (one frame), FOLDER/ (a PNG per frame), display, fake
     #[arg(
         long,
         value_name = "SINK",

@@ -10,7 +10,7 @@ use tfjet::convert::{
 use tfjet::core::{BoxColumns, ColorOrder, ResizeFilter, ResizeMode};
 use tfjet::exit::Usage;
 
-use super::model::{ModelArgs, format_name, known, known_task};
+use super::model::{ModelArgs, at, format_name, known, known_task};
 use super::{print, write_file};
 
 /// Turn a model into a bundle
@@ -261,10 +261,10 @@ pub(crate) fn convert(
     options: &ConvertOptions,
     task: &Task,
 ) -> anyhow::Result<(BundleWriter, Report, String)> {
-    let lowered = lower_file(path, options)?;
+    let lowered = lower_file(path, options).map_err(at(path))?;
     let report = Report::new(&lowered, &options.partition);
     let text = report.to_text(&path.display().to_string(), &format_name(lowered.format));
-    let writer = emit(lowered, name, &options.target, task, &report)?;
+    let writer = emit(lowered, name, &options.target, task, &report).map_err(at(path))?;
     Ok((writer, report, text))
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use tfjet::convert::graph::{InputRequest, OutputRequest};
 use tfjet::convert::partition::PartitionOptions;
 use tfjet::convert::tensorflow::Format;
-use tfjet::convert::{ConvertOptions, DecoderOptions, ImageOptions, Task};
+use tfjet::convert::{ConvertError, ConvertOptions, DecoderOptions, ImageOptions, Task};
 use tfjet::core::Decoder;
 
 use crate::fetch::{ModelEntry, defaults_for};
@@ -145,4 +145,12 @@ pub(crate) fn known_task(entry: &ModelEntry) -> Task {
 /// A format for people.
 pub(crate) fn format_name(format: Format) -> String {
     format.to_string()
+}
+
+/// Puts the model's file before a message that does not name it.
+pub(crate) fn at(path: &Path) -> impl Fn(ConvertError) -> anyhow::Error + '_ {
+    move |error| match error.names_file() {
+        true => error.into(),
+        false => anyhow::Error::from(error).context(path.display().to_string()),
+    }
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tfjet::convert::{Report, lower_file, svg};
 
-use super::model::{ModelArgs, format_name, known};
+use super::model::{ModelArgs, at, format_name, known};
 use super::{print, write_file};
 
 /// Show what would run in an engine, what would not, and why
@@ -27,7 +27,7 @@ impl Cmd {
         let path = &self.model.model;
         let known = known(path);
         let options = self.model.graph.options(known.as_ref());
-        let lowered = lower_file(path, &options)?;
+        let lowered = lower_file(path, &options).map_err(at(path))?;
         let report = Report::new(&lowered, &options.partition);
         if let Some(file) = &self.csv {
             write_file(file, report.to_csv().as_bytes())?;

@@ -72,6 +72,9 @@ pub enum BuildError {
         /// Outputs that it has.
         count: u32,
     },
+    /// `--input` names the same wire twice.
+    #[error("input `{0}` is named twice")]
+    Twice(String),
     /// A shape given with `--input` contradicts the graph.
     #[error("input `{name}`: shape {given} does not fit {declared}, which the graph declares")]
     InputShape {
@@ -218,9 +221,12 @@ impl Finder<'_> {
     }
 
     fn inputs(&self, requests: &[InputRequest]) -> Result<Vec<GraphInput>, BuildError> {
-        let mut inputs = Vec::new();
+        let mut inputs: Vec<GraphInput> = Vec::new();
         for request in requests {
             let wire = self.find("input", &request.node, request.port)?;
+            if inputs.iter().any(|input| input.wire == wire) {
+                return Err(BuildError::Twice(self.graph.wire_name(wire)));
+            }
             inputs.push(self.input(wire, request.shape.clone())?);
         }
         for id in self.graph.ids() {
