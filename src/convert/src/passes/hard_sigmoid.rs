@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tfjet_core::{
-    ActivationType, ElementWiseOperation, Layer, NetworkSpec, Tensor, TensorId, WeightsId,
+    ActivationType, ElementWiseOperation, Layer, NetworkSpec, ReduceOperation, Tensor, TensorId,
+    WeightsId,
 };
 
 use super::scale::drop_unused_tensors;
@@ -262,20 +263,33 @@ fn in_product(
     None
 }
 
-/// The readers of a layer's output, where all are convolutions of it.
+/// The convolutions that can take a factor of a layer's output into their kernels, so that nothing
+/// else sees it: all readers are convolutions, or averages and products with convolutions behind
+/// (a squeeze-and-excite gate reads the mean and multiplies the rest).
 fn convolutions_behind(spec: &NetworkSpec, index: usize) -> Option<Vec<usize>> {
     let output = *spec.layers.get(index)?.outputs.first()?;
     if spec.outputs.contains(&output) {
         return None;
     }
-    let readers: Vec<usize> = (0..spec.layers.len())
-        .filter(|&reader| spec.layers[reader].inputs.contains(&output))
-        .collect();
-    let all = readers.iter().all(|&reader| {
-        matches!(spec.layers[reader].layer, Layer::Convolution { .. })
-            && spec.layers[reader].inputs.first() == Some(&output)
-    });
-    all.then_some(readers)
+    let mut found = Vec::new();
+    for (reader, layer) in spec.layers.iter().enumerate() {
+        let uses = layer.inputs.iter().filter(|id| **id == output).count();
+        if uses == 0 {
+            continue;
+        }
+        match layer.layer {
+            Layer::Convolution { .. } if uses == 1 => found.push(reader),
+            Layer::Reduce {
+                operation: ReduceOperation::Avg,
+                ..
+            }
+            | Layer::ElementWise {
+                operation: ElementWiseOperation::Prod,
+            } if uses == 1 => found.extend(convolutions_behind(spec, reader)?),
+            _ => return None,
+        }
+    }
+    Some(found)
 }
 
 fn is_one(value: f32) -> bool {
