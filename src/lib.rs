@@ -26,11 +26,14 @@
 pub mod arrays;
 pub mod cache;
 pub mod exit;
+pub mod shapes;
 
 pub use tfjet_bundle as bundle;
 #[cfg(feature = "convert")]
 pub use tfjet_convert as convert;
 pub use tfjet_core as core;
 pub use tfjet_cpu as cpu;
+pub use tfjet_cuda as cuda;
 pub use tfjet_runtime as runtime;
+pub use tfjet_tensorrt as tensorrt;
 pub use tfjet_video as video;

@@ -15,13 +15,22 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tfjet-ops", &["tfjet-core"]),
     ("tfjet-onnx", &["tfjet-core"]),
     ("tfjet-cpu", &["tfjet-core"]),
+    ("tfjet-cuda", &[]),
+    ("tfjet-tensorrt", &["tfjet-core", "tfjet-cuda"]),
     (
         "tfjet-convert",
         &["tfjet-core", "tfjet-bundle", "tfjet-ops", "tfjet-onnx"],
     ),
     (
         "tfjet-runtime",
-        &["tfjet-core", "tfjet-bundle", "tfjet-ops", "tfjet-cpu"],
+        &[
+            "tfjet-core",
+            "tfjet-bundle",
+            "tfjet-ops",
+            "tfjet-cpu",
+            "tfjet-cuda",
+            "tfjet-tensorrt",
+        ],
     ),
     ("tfjet-video", &["tfjet-core", "tfjet-runtime"]),
 ];

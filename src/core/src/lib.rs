@@ -2,8 +2,8 @@
 //!
 //! In: nothing. Out: types. [`Tensor`] and [`TensorView`] hold values, [`Shape`] describes them,
 //! [`Attrs`] carries an op's attributes, [`NetworkSpec`] is a TensorRT-shaped network as data,
-//! [`Schedule`] is the order in which a session runs its steps, and [`Manifest`] says what a
-//! bundle is for.
+//! [`Schedule`] is the order in which a session runs its steps, [`Manifest`] says what a
+//! bundle is for, and [`Target`] what it is to run on.
 //!
 //! Does not: read files, know TensorFlow's formats, call foreign code, or start threads.
 //!
@@ -20,9 +20,12 @@
 mod attr;
 mod dtype;
 mod manifest;
+mod memory;
 mod network;
+pub mod requirements;
 mod schedule;
 mod shape;
+mod target;
 mod tensor;
 
 pub use attr::{AttrError, AttrReader, AttrValue, Attrs};
@@ -31,6 +34,7 @@ pub use manifest::{
     BoxColumns, ColorOrder, Decoder, ImageLayout, InputSpec, Manifest, OutputSpec, Preprocess,
     ResizeFilter, ResizeMode, SegmentSummary, Summary,
 };
+pub use memory::{Memory, MemoryError};
 pub use network::{
     ActivationType, ElementWiseOperation, GatherMode, InterpolationMode, Layer, LayerSpec,
     MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation,
@@ -39,4 +43,5 @@ pub use network::{
 };
 pub use schedule::{Schedule, ScheduleError, Step, Value, ValueId, ValueSource};
 pub use shape::{Dim, Shape};
+pub use target::{ComputeCapability, EngineKind, Precision, Release, Target};
 pub use tensor::{Tensor, TensorError, TensorView};

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DType, Element};
+use crate::memory::Storage;
+use crate::{DType, Element, Memory, MemoryError};
 
 /// What is wrong with a tensor access.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum TensorError {
     /// The bytes do not start at a multiple of the element's size.
     #[error("the bytes of a {0} tensor are not aligned")]
     Alignment(DType),
+    /// The tensor's own kind of memory has no room for it.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
 }
 
 fn byte_len(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
@@ -53,28 +57,51 @@ fn byte_len(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
 /// A tensor that owns its bytes: row-major, little-endian, aligned to 8 bytes.
 ///
 /// [`Tensor::reset`] gives it another type and shape and keeps the allocation where it is large
-/// enough, so a tensor can serve as an output buffer frame after frame.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// enough, so a tensor can serve as an output buffer frame after frame. The bytes lie on the heap,
+/// or in a [`Memory`] of another kind; a clone's always lie on the heap.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Tensor {
     dtype: DType,
     shape: Vec<usize>,
-    words: Vec<u64>,
+    storage: Storage,
     len_bytes: usize,
 }
 
 impl Default for Tensor {
     fn default() -> Self {
-        Self {
-            dtype: DType::F32,
-            shape: vec![0],
-            words: Vec::new(),
-            len_bytes: 0,
-        }
+        Self::empty(Storage::Words(Vec::new()))
+    }
+}
+
+impl Clone for Tensor {
+    fn clone(&self) -> Self {
+        self.view().to_tensor()
+    }
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.view() == other.view()
     }
 }
 
 impl Tensor {
+    fn empty(storage: Storage) -> Self {
+        Self {
+            dtype: DType::F32,
+            shape: vec![0],
+            storage,
+            len_bytes: 0,
+        }
+    }
+
+    /// An empty tensor (float32, shape \[0\]) whose bytes lie in `memory`, and stay there when
+    /// [`Tensor::reset`] gives it a larger shape.
+    pub fn in_memory(memory: Box<dyn Memory>) -> Self {
+        Self::empty(Storage::Memory(memory))
+    }
+
     /// A tensor of zeros.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self, TensorError> {
         let mut tensor = Self::default();
@@ -119,7 +146,7 @@ impl Tensor {
         let mut tensor = Self {
             dtype: T::DTYPE,
             shape: Vec::new(),
-            words: vec![0],
+            storage: Storage::zeros(8),
             len_bytes: T::DTYPE.size_bytes(),
         };
         tensor
@@ -132,10 +159,7 @@ impl Tensor {
     /// allocation grows only where the new size exceeds every earlier one.
     pub fn reset(&mut self, dtype: DType, shape: &[usize]) -> Result<(), TensorError> {
         let len_bytes = byte_len(dtype, shape)?;
-        let words = len_bytes.div_ceil(8);
-        if words > self.words.len() {
-            self.words.resize(words, 0);
-        }
+        self.storage.reserve(len_bytes)?;
         self.dtype = dtype;
         self.shape.clear();
         self.shape.extend_from_slice(shape);
@@ -183,12 +207,15 @@ impl Tensor {
 
     /// The raw bytes.
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len_bytes]
+        let bytes = self.storage.bytes();
+        bytes.get(..self.len_bytes).unwrap_or(bytes)
     }
 
     /// The raw bytes, to be written. Boolean tensors take 0 and 1 only.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len_bytes]
+        let bytes = self.storage.bytes_mut();
+        let len = self.len_bytes.min(bytes.len());
+        &mut bytes[..len]
     }
 
     /// A borrowed view.
@@ -278,7 +305,7 @@ impl<'a> TensorView<'a> {
         let mut tensor = Tensor {
             dtype: self.dtype,
             shape: self.shape.to_vec(),
-            words: vec![0; self.bytes.len().div_ceil(8)],
+            storage: Storage::zeros(self.bytes.len()),
             len_bytes: self.bytes.len(),
         };
         tensor.bytes_mut().copy_from_slice(self.bytes);
@@ -354,6 +381,115 @@ mod tests {
             Tensor::zeros(DType::F64, &[usize::MAX, 2]),
             Err(TensorError::TooLarge { .. })
         ));
+    }
+
+    /// Memory for so many bytes in all, at an odd address if `shift` is.
+    #[derive(Debug)]
+    struct Limited {
+        bytes: Vec<u8>,
+        limit: usize,
+        shift: usize,
+    }
+
+    impl Limited {
+        fn tensor(limit: usize, shift: usize) -> Tensor {
+            Tensor::in_memory(Box::new(Self {
+                bytes: vec![0; shift],
+                limit,
+                shift,
+            }))
+        }
+    }
+
+    impl Memory for Limited {
+        fn bytes(&self) -> &[u8] {
+            &self.bytes[self.shift..]
+        }
+
+        fn bytes_mut(&mut self) -> &mut [u8] {
+            &mut self.bytes[self.shift..]
+        }
+
+        fn resize(&mut self, len_bytes: usize) -> Result<(), MemoryError> {
+            if len_bytes > self.limit {
+                return Err(MemoryError {
+                    requested: len_bytes,
+                    reason: format!("{} is all", self.limit),
+                });
+            }
+            self.bytes.resize(len_bytes + self.shift, 0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_tensor_grows_in_its_own_memory() {
+        let mut tensor = Limited::tensor(16, 0);
+        assert_eq!((tensor.dtype(), tensor.shape()), (DType::F32, &[0][..]));
+        assert!(tensor.bytes().is_empty());
+        let values = Tensor::from_slice(&[2, 2], &[1u32, 2, 3, 4]).unwrap();
+        tensor.copy_from(&values.view()).unwrap();
+        let before = tensor.bytes().as_ptr();
+        assert_eq!(tensor, values);
+        tensor.reset(DType::U8, &[3]).unwrap();
+        assert_eq!(tensor.bytes(), [1, 0, 0]);
+        tensor.reset(DType::F64, &[2]).unwrap();
+        assert_eq!(tensor.bytes().as_ptr(), before);
+        let error = tensor.reset(DType::F64, &[3]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot allocate 24 bytes: 16 is all");
+        assert_eq!((tensor.shape(), tensor.bytes().len()), (&[2][..], 16));
+    }
+
+    #[test]
+    fn copies_of_a_tensor_lie_on_the_heap() {
+        let values = Tensor::from_slice(&[2], &[5i64, -6]).unwrap();
+        let mut tensor = Limited::tensor(16, 0);
+        tensor.copy_from(&values.view()).unwrap();
+        let mut copy = tensor.clone();
+        assert_eq!(copy, tensor);
+        copy.reset(DType::U8, &[100]).unwrap();
+        assert_eq!(copy.bytes().len(), 100);
+        let stored = Stored::from(tensor);
+        assert_eq!(Tensor::try_from(stored).unwrap(), values);
+    }
+
+    #[test]
+    fn elements_in_memory_that_is_not_aligned_are_an_error() {
+        let mut tensor = Limited::tensor(16, 1);
+        tensor.reset(DType::F64, &[2]).unwrap();
+        let error = TensorError::Alignment(DType::F64);
+        assert_eq!(tensor.as_slice::<f64>(), Err(error.clone()));
+        assert_eq!(tensor.as_mut_slice::<f64>(), Err(error));
+        assert_eq!(tensor.bytes().len(), 16);
+    }
+
+    #[test]
+    fn memory_that_does_not_grow_is_an_error() {
+        #[derive(Debug)]
+        struct Stuck;
+        impl Memory for Stuck {
+            fn bytes(&self) -> &[u8] {
+                &[]
+            }
+            fn bytes_mut(&mut self) -> &mut [u8] {
+                &mut []
+            }
+            fn resize(&mut self, _: usize) -> Result<(), MemoryError> {
+                Ok(())
+            }
+        }
+        let mut tensor = Tensor::in_memory(Box::new(Stuck));
+        let error = tensor.reset(DType::U8, &[5]).unwrap_err();
+        let expected = "cannot allocate 5 bytes: the memory stays at 0 bytes";
+        assert_eq!(error.to_string(), expected);
+        tensor.reset(DType::U8, &[0]).unwrap();
+    }
+
+    #[test]
+    fn equality_is_of_contents() {
+        let mut reused = Tensor::from_slice(&[3], &[1u8, 2, 3]).unwrap();
+        reused.reset(DType::U8, &[2]).unwrap();
+        assert_eq!(reused, Tensor::from_slice(&[2], &[1u8, 2]).unwrap());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use tfjet_core::{ActivationType, DType, ElementWiseOperation, Layer, UnaryOperation};
 
-use crate::harness::{Case, noise, whole};
+use crate::case::{Case, noise, whole};
 use crate::reference::{Array, broadcast};
 
 type Function = fn(f64) -> f64;

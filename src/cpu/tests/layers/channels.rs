@@ -9,7 +9,8 @@ use tfjet_core::{
 use tfjet_cpu::{Engine, EngineOptions};
 use tfjet_onnx::{OnnxOptions, to_onnx};
 
-use crate::harness::{library, noise, tensor, values, weights};
+use crate::case::{noise, tensor, values, weights};
+use crate::harness::library;
 use crate::reference::{Array, Window, broadcast, convolution, pooling};
 
 /// A network and, beside it, what each of its tensors is.

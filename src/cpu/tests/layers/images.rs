@@ -3,7 +3,7 @@ use tfjet_core::{
     WeightsId,
 };
 
-use crate::harness::{Case, noise, whole};
+use crate::case::{Case, noise, whole};
 use crate::reference::{Array, Window, convolution, deconvolution, pooling, resize};
 
 pub fn cases() -> Vec<Case> {

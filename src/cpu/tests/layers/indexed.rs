@@ -1,6 +1,6 @@
 use tfjet_core::{DType, GatherMode, Layer, TopKOperation, WeightsId};
 
-use crate::harness::{Case, noise, whole};
+use crate::case::{Case, noise, whole};
 use crate::reference::{Array, gather};
 
 pub fn cases() -> Vec<Case> {

@@ -9,6 +9,7 @@
 )]
 
 mod arithmetic;
+mod case;
 mod channels;
 mod harness;
 mod images;
@@ -17,18 +18,7 @@ mod matrices;
 mod moving;
 mod reference;
 
-use harness::Case;
-
-fn cases() -> Vec<Case> {
-    let families = [
-        arithmetic::cases,
-        images::cases,
-        indexed::cases,
-        matrices::cases,
-        moving::cases,
-    ];
-    families.iter().flat_map(|cases| cases()).collect()
-}
+use case::{Dims, cases};
 
 #[test]
 fn every_layer_computes_what_its_definition_says() {
@@ -39,10 +29,10 @@ fn every_layer_computes_what_its_definition_says() {
     let mut failures = Vec::new();
     let mut symbolic = 0;
     for case in &cases {
-        if let Err(error) = harness::run(&library, case, harness::Dims::Fixed) {
+        if let Err(error) = harness::run(&library, case, Dims::Fixed) {
             failures.push(format!("{}: {error}", case.name));
         }
-        match harness::run(&library, case, harness::Dims::Symbolic) {
+        match harness::run(&library, case, Dims::Symbolic(None)) {
             Ok(ran) => symbolic += usize::from(ran),
             Err(error) => failures.push(format!("{} (symbolic): {error}", case.name)),
         }

@@ -1,6 +1,6 @@
 use tfjet_core::{DType, Layer, MatrixOperation, ReduceOperation, WeightsId};
 
-use crate::harness::{Case, noise, whole};
+use crate::case::{Case, noise, whole};
 use crate::reference::{Array, broadcast, matrix_multiply, reduce, softmax, stretched, transpose};
 
 pub fn cases() -> Vec<Case> {

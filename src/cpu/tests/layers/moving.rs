@@ -1,6 +1,6 @@
 use tfjet_core::{DType, Layer, ReshapeDim, SampleMode};
 
-use crate::harness::{Case, noise, whole};
+use crate::case::{Case, noise, whole};
 use crate::reference::{Array, slice, transpose};
 
 pub fn cases() -> Vec<Case> {

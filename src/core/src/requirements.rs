@@ -1,0 +1,243 @@
+//! What a release of TensorRT has no way to do, so that a layer which could not be built is refused
+//! while it is planned.
+//!
+//! What a release lacks but other layers of its express, such as a cast to bool, is no lack: the
+//! builder expresses it. Where a release may or may not take something, it is taken not to.
+
+use crate::{
+    ActivationType, DType, Dim, ElementWiseOperation, EngineKind, InterpolationMode, Layer,
+    LayerSpec, NetworkSpec, NetworkTensor, ReduceOperation, Release, SampleMode, TensorId,
+    UnaryOperation,
+};
+
+/// Most dimensions of a tensor.
+const MAX_RANK: usize = 8;
+/// Largest k of a top-k layer.
+const MAX_K: usize = 3840;
+/// A top-k layer searches one of so many last axes.
+const TOP_K_AXES: usize = 4;
+/// A resize layer changes so many last axes at most.
+const RESIZED_AXES: usize = 3;
+
+/// Why no engine can be built with this release at all.
+pub fn unsupported(engine: EngineKind, release: Release) -> Option<String> {
+    let Release { major, minor, .. } = release;
+    let known = match engine {
+        EngineKind::Cpu => return None,
+        EngineKind::TensorRt => matches!((major, minor), (8, 2..=6) | (10, 0..=16)),
+        EngineKind::TensorRtRtx => (major, minor) == (1, 7),
+    };
+    match (engine, major, minor) {
+        _ if known => None,
+        (EngineKind::TensorRt, 8, 0 | 1) => Some(format!(
+            "{engine} {release} is not supported: update to JetPack 4.6.1 or later, which brings \
+             TensorRT 8.2"
+        )),
+        (EngineKind::TensorRt, ..) => Some(format!(
+            "{engine} {release} is not supported; known are 8.2 to 8.6 and 10.0 to 10.16"
+        )),
+        _ => Some(format!("{engine} {release} is not supported; known is 1.7")),
+    }
+}
+
+/// Does this release compute int64 tensors as int32?
+pub fn narrows_int64(engine: EngineKind, release: Release) -> bool {
+    engine == EngineKind::TensorRt && release.major < 10
+}
+
+/// What this release cannot do with a layer of `network`, in one sentence; `None` where it can.
+/// [`EngineKind::Cpu`] can do everything.
+pub fn lacks(
+    engine: EngineKind,
+    release: Release,
+    network: &NetworkSpec,
+    layer: &LayerSpec,
+) -> Option<String> {
+    if engine == EngineKind::Cpu {
+        return None;
+    }
+    if let Some(reason) = unsupported(engine, release) {
+        return Some(reason);
+    }
+    let library = Library { engine, release };
+    let tensors = |ids: &[TensorId]| -> Option<Vec<&NetworkTensor>> {
+        ids.iter().map(|id| network.tensor(*id)).collect()
+    };
+    let (Some(inputs), Some(outputs)) = (tensors(&layer.inputs), tensors(&layer.outputs)) else {
+        return Some(format!("layer `{}` has a wire to nowhere", layer.name));
+    };
+    let reason = inputs
+        .iter()
+        .chain(&outputs)
+        .find_map(|tensor| library.tensor(tensor))
+        .or_else(|| library.layer(&layer.layer, &inputs, &outputs))?;
+    Some(format!("{engine} {release} {reason}"))
+}
+
+fn is_integer(dtype: DType) -> bool {
+    matches!(dtype, DType::I32 | DType::I64)
+}
+
+fn is_number(dtype: DType) -> bool {
+    dtype.is_float() || is_integer(dtype)
+}
+
+struct Library {
+    engine: EngineKind,
+    release: Release,
+}
+
+impl Library {
+    /// TensorRT before this release? TensorRT-RTX is never.
+    fn before(&self, major: u32, minor: u32) -> bool {
+        self.engine == EngineKind::TensorRt
+            && (self.release.major, self.release.minor) < (major, minor)
+    }
+
+    /// A tensor that no layer takes or makes. Unsigned bytes are floats inside an engine.
+    fn tensor(&self, tensor: &NetworkTensor) -> Option<String> {
+        let rank = tensor.shape.rank();
+        if rank > MAX_RANK {
+            return Some(format!(
+                "has tensors of {MAX_RANK} dimensions at most, not {rank}"
+            ));
+        }
+        let elements = tensor.shape.dims().iter().filter_map(Dim::fixed);
+        if elements.fold(1usize, usize::saturating_mul) > i32::MAX as usize {
+            return Some(format!("has no tensor as large as {}", tensor.shape));
+        }
+        match tensor.dtype {
+            DType::F32 | DType::F16 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => None,
+            DType::I8 => Some("takes int8 only as quantized floats".into()),
+            other => Some(format!("has no tensor of {other}")),
+        }
+    }
+
+    fn layer(
+        &self,
+        layer: &Layer,
+        inputs: &[&NetworkTensor],
+        outputs: &[&NetworkTensor],
+    ) -> Option<String> {
+        let kind = layer.kind();
+        if let Layer::Constant { .. } = layer {
+            let bools = outputs.first()?.dtype == DType::Bool;
+            return (bools && self.before(10, 0))
+                .then(|| "has no constant of bool before 10.0".into());
+        }
+        let input = inputs.first()?;
+        let (dtype, rank) = (input.dtype, input.shape.rank());
+        let no = |what: String| Some(format!("has no {what} of {dtype}"));
+        match layer {
+            Layer::Unary { .. } | Layer::Activation { .. } if rank == 0 && self.before(10, 0) => {
+                Some(format!("has no {kind} of a scalar before 10.0"))
+            }
+            Layer::Unary { operation } if !unary(*operation, dtype) => no(format!("{operation:?}")),
+            Layer::Activation { kind, .. } if !activation(*kind, dtype) => no(format!("{kind:?}")),
+            Layer::ElementWise { operation } if !element_wise(*operation, dtype) => {
+                no(format!("{operation:?}"))
+            }
+            Layer::Reduce { operation, .. } if !reduce(*operation, dtype) => {
+                no(format!("{operation:?} reduction"))
+            }
+            Layer::TopK { k, axis, .. } => self.top_k(*k, *axis, dtype, rank),
+            Layer::Slice {
+                mode: SampleMode::Symmetric,
+                ..
+            } => Some("has no mirroring that repeats the border".into()),
+            Layer::Resize { mode, size, .. } => {
+                let first = size.iter().position(Option::is_some).unwrap_or(size.len());
+                if size.len() - first > RESIZED_AXES {
+                    return Some(format!("resizes the last {RESIZED_AXES} axes at most"));
+                }
+                let nearest = *mode == InterpolationMode::Nearest;
+                let takes = dtype.is_float() || nearest && dtype == DType::U8;
+                if takes { None } else { no(kind.into()) }
+            }
+            Layer::Convolution { stride, .. }
+            | Layer::Deconvolution { stride, .. }
+            | Layer::Pooling { stride, .. }
+                if !matches!(stride.len(), 2 | 3) =>
+            {
+                Some(format!("has no {kind} over {} axes", stride.len()))
+            }
+            Layer::Convolution { .. }
+            | Layer::Deconvolution { .. }
+            | Layer::Pooling { .. }
+            | Layer::Scale { .. }
+            | Layer::MatrixMultiply { .. }
+            | Layer::Softmax { .. }
+            | Layer::ParametricRelu
+                if !dtype.is_float() =>
+            {
+                no(kind.into())
+            }
+            _ => None,
+        }
+    }
+
+    fn top_k(&self, k: usize, axis: usize, dtype: DType, rank: usize) -> Option<String> {
+        if k > MAX_K {
+            return Some(format!("has no TopK with k = {k}, {MAX_K} is the most"));
+        }
+        if axis + TOP_K_AXES < rank {
+            return Some(format!(
+                "has TopK along the last {TOP_K_AXES} axes only, not axis {axis} of {rank}"
+            ));
+        }
+        match dtype {
+            DType::Bool => Some("has no TopK of bool".into()),
+            dtype if is_integer(dtype) && self.before(10, 0) => {
+                Some(format!("has no TopK of {dtype} before 10.0"))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn unary(operation: UnaryOperation, dtype: DType) -> bool {
+    match operation {
+        UnaryOperation::Not => dtype == DType::Bool,
+        // A whole number is its own.
+        UnaryOperation::Ceil | UnaryOperation::Floor | UnaryOperation::Round => {
+            dtype != DType::Bool
+        }
+        UnaryOperation::Abs | UnaryOperation::Neg | UnaryOperation::Sign => is_number(dtype),
+        _ => dtype.is_float(),
+    }
+}
+
+fn activation(kind: ActivationType, dtype: DType) -> bool {
+    match kind {
+        ActivationType::Relu | ActivationType::Clip => dtype != DType::Bool,
+        _ => dtype.is_float(),
+    }
+}
+
+fn element_wise(operation: ElementWiseOperation, dtype: DType) -> bool {
+    match operation {
+        ElementWiseOperation::And | ElementWiseOperation::Or => dtype == DType::Bool,
+        ElementWiseOperation::Equal => true,
+        ElementWiseOperation::Greater
+        | ElementWiseOperation::Less
+        | ElementWiseOperation::Max
+        | ElementWiseOperation::Min => dtype != DType::Bool,
+        ElementWiseOperation::Pow => dtype.is_float(),
+        ElementWiseOperation::Sum
+        | ElementWiseOperation::Prod
+        | ElementWiseOperation::Sub
+        | ElementWiseOperation::Div
+        | ElementWiseOperation::FloorDiv => is_number(dtype),
+    }
+}
+
+fn reduce(operation: ReduceOperation, dtype: DType) -> bool {
+    match operation {
+        ReduceOperation::Max | ReduceOperation::Min => dtype != DType::Bool,
+        ReduceOperation::Sum | ReduceOperation::Prod => is_number(dtype),
+        ReduceOperation::Avg => dtype.is_float(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

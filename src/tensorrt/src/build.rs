@@ -1,0 +1,250 @@
+//! Networks and engines from specifications.
+
+mod cast;
+mod convolution;
+mod elementwise;
+mod engine;
+mod gather;
+mod options;
+mod pooling;
+mod profiles;
+mod progress;
+mod reduce;
+mod refusal;
+mod resize;
+mod shape;
+mod shuffle;
+mod slice;
+mod types;
+mod unary;
+mod weights;
+mod writer;
+
+use tfjet_core::{
+    Dim, Layer, LayerSpec, NetworkSpec, NetworkTensor, TensorId, TensorView, WeightsId,
+};
+
+use crate::network::Network;
+use crate::{Builder, DataType, TensorRtError};
+use types::Types;
+use writer::{Tensors, Value, Writer};
+
+pub use engine::{BuiltEngine, build_engine};
+pub use options::{BuildOptions, Precision, Profile, ShapeRange, UnknownPrecision};
+pub use progress::BuildProgress;
+pub use refusal::refusal;
+
+/// Where the values of a network's weights are.
+pub trait WeightsSource {
+    /// The values of `id`, or nothing where there are none.
+    fn weights(&self, id: WeightsId) -> Option<TensorView<'_>>;
+}
+
+/// Fills a network. Its inputs are `input:0`, `input:1`, ..., its outputs `output:0`, ..., in the
+/// specification's order. Where the version has no type of a tensor, the input or output is of
+/// another: int32 for int64 before TensorRT 10, float for uint8 before TensorRT 8.5, and float for
+/// float16 in TensorRT, which chooses precisions itself.
+///
+/// # Errors
+///
+/// [`TensorRtError::Layer`] names the layer and what is wrong with it or what the library lacks;
+/// [`TensorRtError::Network`] where inputs and outputs are not well-formed.
+pub fn build_network<'w>(
+    builder: &Builder,
+    spec: &NetworkSpec,
+    weights: &'w dyn WeightsSource,
+    precision: Precision,
+) -> Result<Network<'w>, TensorRtError> {
+    let network = Network::new(builder)?;
+    fill(&network, spec, weights, precision)?;
+    Ok(network)
+}
+
+fn fill<'w>(
+    network: &Network<'w>,
+    spec: &NetworkSpec,
+    weights: &'w dyn WeightsSource,
+    precision: Precision,
+) -> Result<(), TensorRtError> {
+    network.set_name(&spec.name)?;
+    let types = Types::new(network.version(), precision);
+    let edge = Edge {
+        network,
+        spec,
+        types,
+    };
+    let mut tensors: Tensors<'_> = vec![None; spec.tensors.len()];
+    let mut inputs = Vec::with_capacity(spec.inputs.len());
+    for (index, &id) in spec.inputs.iter().enumerate() {
+        inputs.push(edge.input(index, id, &mut tensors)?);
+    }
+    for layer in &spec.layers {
+        if let Some(reason) = refusal(network.version(), spec, layer) {
+            return Err(named(layer, reason));
+        }
+        let mut writer = Writer::new(network, weights, types, (spec, layer), &mut tensors);
+        write(&mut writer).map_err(|error| match error {
+            TensorRtError::Layer { .. } => error,
+            other => named(layer, other.to_string()),
+        })?;
+    }
+    edge.outputs(&tensors, inputs)
+}
+
+fn named(layer: &LayerSpec, reason: String) -> TensorRtError {
+    TensorRtError::Layer {
+        layer: layer.name.clone(),
+        kind: layer.layer.kind(),
+        reason,
+    }
+}
+
+/// The inputs and outputs of a network.
+struct Edge<'n, 'w, 'a> {
+    network: &'n Network<'w>,
+    spec: &'a NetworkSpec,
+    types: Types,
+}
+
+impl<'n> Edge<'n, '_, '_> {
+    fn fail(&self, reason: impl Into<String>) -> TensorRtError {
+        TensorRtError::Network {
+            network: self.spec.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    fn tensor(&self, id: TensorId) -> Result<(&NetworkTensor, DataType, DataType), TensorRtError> {
+        let tensor = self.spec.tensor(id);
+        let tensor = tensor.ok_or_else(|| self.fail(format!("tensor {} does not exist", id.0)))?;
+        let types = (
+            self.types.edge(tensor.dtype),
+            self.types.inside(tensor.dtype),
+        );
+        let (Some(edge), Some(inside)) = types else {
+            return Err(self.fail(format!(
+                "{} is {}, of which TensorRT has no tensors",
+                tensor.name, tensor.dtype
+            )));
+        };
+        Ok((tensor, edge, inside))
+    }
+
+    fn cast(&self, value: Value<'n>, to: DataType, name: &str) -> Result<Value<'n>, TensorRtError> {
+        if value.dtype == to {
+            return Ok(value);
+        }
+        let layer = self.network.add_cast(value.tensor, to)?;
+        layer.set_name(&format!("{name}/cast"))?;
+        Ok(Value::new(layer.output(0)?, to))
+    }
+
+    /// Adds an input, and returns it as the library knows it.
+    fn input(
+        &self,
+        index: usize,
+        id: TensorId,
+        tensors: &mut Tensors<'n>,
+    ) -> Result<Value<'n>, TensorRtError> {
+        let (tensor, edge, inside) = self.tensor(id)?;
+        let dims: Vec<i64> = tensor
+            .shape
+            .dims()
+            .iter()
+            .map(|dim| match dim {
+                Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
+                Dim::Symbolic(_) => -1,
+            })
+            .collect();
+        let name = format!("input:{index}");
+        let input = self.network.add_input(&name, edge, &dims)?;
+        for (axis, dim) in tensor.shape.dims().iter().enumerate() {
+            if let Dim::Symbolic(symbol) = dim {
+                input.set_dimension_name(axis, symbol)?;
+            }
+        }
+        let input = Value::new(input, edge);
+        let value = self.cast(input, inside, &name)?;
+        let slot = usize::try_from(id.0).ok().and_then(|i| tensors.get_mut(i));
+        match slot {
+            Some(slot @ None) => *slot = Some(value),
+            _ => return Err(self.fail(format!("{} is an input twice", tensor.name))),
+        }
+        Ok(input)
+    }
+
+    /// Marks the outputs. What is an input, an output already, or a constant is copied before.
+    fn outputs(
+        &self,
+        tensors: &Tensors<'n>,
+        mut taken: Vec<Value<'n>>,
+    ) -> Result<(), TensorRtError> {
+        for layer in &self.spec.layers {
+            if let (Layer::Constant { .. }, Some(id)) = (&layer.layer, layer.outputs.first()) {
+                let made = usize::try_from(id.0).ok().and_then(|i| tensors.get(i));
+                taken.extend(made.copied().flatten());
+            }
+        }
+        for (index, &id) in self.spec.outputs.iter().enumerate() {
+            let (tensor, edge, _) = self.tensor(id)?;
+            let made = usize::try_from(id.0).ok().and_then(|i| tensors.get(i));
+            let made = made.copied().flatten();
+            let made =
+                made.ok_or_else(|| self.fail(format!("output {} is never made", tensor.name)))?;
+            let name = format!("output:{index}");
+            let mut value = self.cast(made, edge, &name)?;
+            if taken.iter().any(|taken| taken.tensor == value.tensor) {
+                let layer = self.network.add_identity(value.tensor)?;
+                layer.set_name(&format!("{name}/copy"))?;
+                value = Value::new(layer.output(0)?, edge);
+            }
+            self.network.mark_output(value.tensor, &name, edge)?;
+            taken.push(value);
+        }
+        Ok(())
+    }
+}
+
+/// Adds the layers of one specification.
+fn write(w: &mut Writer<'_, '_, '_>) -> Result<(), TensorRtError> {
+    match &w.layer.layer {
+        Layer::Constant { weights } => unary::constant(w, *weights),
+        Layer::Convolution { .. } => convolution::convolution(w),
+        Layer::Deconvolution { .. } => convolution::deconvolution(w),
+        Layer::Activation { kind, alpha, beta } => unary::activation(w, *kind, *alpha, *beta),
+        Layer::Scale { scale, shift } => elementwise::scale(w, *scale, *shift),
+        Layer::ElementWise { operation } => elementwise::elementwise(w, *operation),
+        Layer::Unary { operation } => unary::unary(w, *operation),
+        Layer::Pooling { .. } => pooling::pooling(w),
+        Layer::MatrixMultiply { first, second } => reduce::matrix_multiply(w, *first, *second),
+        Layer::Softmax { axis } => reduce::softmax(w, *axis),
+        Layer::Reduce {
+            operation,
+            axes,
+            keep_dims,
+        } => reduce::reduce(w, *operation, axes, *keep_dims),
+        Layer::Shuffle {
+            first_transpose,
+            reshape,
+            second_transpose,
+        } => shuffle::shuffle(w, first_transpose, reshape.as_deref(), second_transpose),
+        Layer::Slice {
+            start,
+            size,
+            stride,
+            mode,
+        } => slice::slice(w, start, size, stride, *mode),
+        Layer::Concatenation { axis } => shuffle::concatenation(w, *axis),
+        Layer::Gather { mode } => gather::gather(w, *mode),
+        Layer::TopK { operation, k, axis } => gather::top_k(w, *operation, *k, *axis),
+        Layer::Resize {
+            mode,
+            coordinates,
+            rounding,
+            size,
+        } => resize::resize(w, *mode, *coordinates, *rounding, size),
+        Layer::Select => elementwise::select(w),
+        Layer::Cast { to } => cast::cast(w, *to),
+        Layer::ParametricRelu => unary::parametric_relu(w),
+    }
+}

@@ -1,0 +1,340 @@
+use tfjet_core::{
+    DType, Dim, ElementWiseOperation, LayerSpec, NetworkSpec, NetworkTensor, Tensor, TensorId,
+    TensorView, WeightsId,
+};
+
+use super::types::Types;
+use super::weights::{convert, owned};
+use crate::network::{LayerRef, Network, TensorRef, Weights};
+use crate::{DataType, TensorRtError, WeightsSource};
+
+/// A tensor in the making.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'n> {
+    pub(super) tensor: TensorRef<'n>,
+    pub(super) dtype: DataType,
+    /// What made it, where that is part of the layer at hand.
+    layer: Option<LayerRef<'n>>,
+}
+
+impl<'n> Value<'n> {
+    pub(super) fn new(tensor: TensorRef<'n>, dtype: DataType) -> Self {
+        Self {
+            tensor,
+            dtype,
+            layer: None,
+        }
+    }
+}
+
+/// The tensors made so far, by [`TensorId`].
+pub(super) type Tensors<'n> = Vec<Option<Value<'n>>>;
+
+/// Adds the layers of one [`LayerSpec`]. The last one gets its name, those before it a name
+/// that starts with it.
+pub(super) struct Writer<'n, 'w, 'a> {
+    pub(super) network: &'n Network<'w>,
+    pub(super) spec: &'a NetworkSpec,
+    pub(super) layer: &'a LayerSpec,
+    pub(super) types: Types,
+    weights: &'w dyn WeightsSource,
+    tensors: &'a mut Tensors<'n>,
+    helpers: usize,
+    mark: u64,
+}
+
+impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
+    pub(super) fn new(
+        network: &'n Network<'w>,
+        weights: &'w dyn WeightsSource,
+        types: Types,
+        (spec, layer): (&'a NetworkSpec, &'a LayerSpec),
+        tensors: &'a mut Tensors<'n>,
+    ) -> Self {
+        Self {
+            network,
+            spec,
+            layer,
+            types,
+            weights,
+            tensors,
+            helpers: 0,
+            mark: network.log_mark(),
+        }
+    }
+
+    pub(super) fn fail(&self, reason: impl Into<String>) -> TensorRtError {
+        TensorRtError::Layer {
+            layer: self.layer.name.clone(),
+            kind: self.layer.layer.kind(),
+            reason: reason.into(),
+        }
+    }
+
+    fn wire(&self, ids: &[TensorId], index: usize) -> Result<TensorId, TensorRtError> {
+        ids.get(index)
+            .copied()
+            .ok_or_else(|| self.fail(format!("wire {index} is missing")))
+    }
+
+    fn tensor(&self, id: TensorId) -> Result<&'a NetworkTensor, TensorRtError> {
+        self.spec
+            .tensor(id)
+            .ok_or_else(|| self.fail(format!("tensor {} does not exist", id.0)))
+    }
+
+    fn input_tensor(&self, index: usize) -> Result<&'a NetworkTensor, TensorRtError> {
+        self.tensor(self.wire(&self.layer.inputs, index)?)
+    }
+
+    /// Input `index`.
+    pub(super) fn input(&self, index: usize) -> Result<Value<'n>, TensorRtError> {
+        let id = self.wire(&self.layer.inputs, index)?;
+        let name = &self.tensor(id)?.name;
+        let made = usize::try_from(id.0).ok().and_then(|i| self.tensors.get(i));
+        made.copied()
+            .flatten()
+            .map(|value| Value::new(value.tensor, value.dtype))
+            .ok_or_else(|| self.fail(format!("tensor {name} is used before it is made")))
+    }
+
+    /// What the specification says of an input's type.
+    pub(super) fn input_dtype(&self, index: usize) -> Result<DType, TensorRtError> {
+        Ok(self.input_tensor(index)?.dtype)
+    }
+
+    /// The dimensions of an input.
+    pub(super) fn input_dims(&self, index: usize) -> Result<&'a [Dim], TensorRtError> {
+        Ok(self.input_tensor(index)?.shape.dims())
+    }
+
+    /// Output `index` in the specification.
+    pub(super) fn output(&self, index: usize) -> Result<&'a NetworkTensor, TensorRtError> {
+        self.tensor(self.wire(&self.layer.outputs, index)?)
+    }
+
+    /// The type inside the network.
+    pub(super) fn inside(&self, dtype: DType) -> Result<DataType, TensorRtError> {
+        self.types
+            .inside(dtype)
+            .ok_or_else(|| self.fail(format!("TensorRT has no tensors of {dtype}")))
+    }
+
+    pub(super) fn expect_len<T>(
+        &self,
+        parameter: &str,
+        values: &[T],
+        expected: usize,
+    ) -> Result<(), TensorRtError> {
+        if values.len() == expected {
+            return Ok(());
+        }
+        Err(self.fail(format!(
+            "{parameter} has {} values for {expected} axes",
+            values.len()
+        )))
+    }
+
+    pub(super) fn expect_axis(&self, axis: usize, rank: usize) -> Result<(), TensorRtError> {
+        if axis < rank {
+            return Ok(());
+        }
+        Err(self.fail(format!(
+            "axis {axis} does not exist in a tensor of rank {rank}"
+        )))
+    }
+
+    pub(super) fn int(&self, value: usize) -> Result<i64, TensorRtError> {
+        i64::try_from(value).map_err(|_| self.fail(format!("{value} does not fit 64 bits")))
+    }
+
+    /// The first output of a layer just added.
+    pub(super) fn value(
+        &mut self,
+        kind: &str,
+        layer: LayerRef<'n>,
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
+        self.output_of(kind, layer, 0, dtype)
+    }
+
+    /// Output `index` of a layer just added.
+    pub(super) fn output_of(
+        &mut self,
+        kind: &str,
+        layer: LayerRef<'n>,
+        index: usize,
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
+        self.helpers += 1;
+        layer.set_name(&format!("{}/{kind}_{}", self.layer.name, self.helpers))?;
+        Ok(Value {
+            tensor: layer.output(index)?,
+            dtype,
+            layer: Some(layer),
+        })
+    }
+
+    pub(super) fn binary(
+        &mut self,
+        operation: ElementWiseOperation,
+        a: Value<'n>,
+        b: Value<'n>,
+    ) -> Result<Value<'n>, TensorRtError> {
+        let layer = self
+            .network
+            .add_elementwise(a.tensor, b.tensor, operation)?;
+        let dtype = match operation {
+            ElementWiseOperation::Equal
+            | ElementWiseOperation::Greater
+            | ElementWiseOperation::Less => DataType::Bool,
+            _ => a.dtype,
+        };
+        self.value("elementwise", layer, dtype)
+    }
+
+    fn constant(
+        &mut self,
+        tensor: Tensor,
+        dims: &[usize],
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
+        let weights = owned(tensor, dtype).map_err(|reason| self.fail(reason))?;
+        let layer = self.network.add_constant(dims, weights)?;
+        self.value("constant", layer, dtype)
+    }
+
+    fn rank(&self, like: Value<'n>) -> Result<usize, TensorRtError> {
+        match like.tensor.dims()? {
+            Some(dims) => Ok(dims.len()),
+            None => Err(self.invalid()),
+        }
+    }
+
+    fn invalid(&self) -> TensorRtError {
+        let log = self.network.errors_since(self.mark);
+        self.fail(format!("TensorRT finds it invalid: {log}"))
+    }
+
+    /// A float that broadcasts against `like`, of its type.
+    pub(super) fn float(
+        &mut self,
+        value: f32,
+        like: Value<'n>,
+    ) -> Result<Value<'n>, TensorRtError> {
+        let dims = vec![1; self.rank(like)?];
+        self.constant(Tensor::scalar(value), &dims, like.dtype)
+    }
+
+    /// A float without axes, of the type of `like`.
+    pub(super) fn float_scalar(
+        &mut self,
+        value: f32,
+        like: Value<'n>,
+    ) -> Result<Value<'n>, TensorRtError> {
+        self.constant(Tensor::scalar(value), &[], like.dtype)
+    }
+
+    /// An integer that broadcasts against `like`, of its type; the nearest that the type holds.
+    pub(super) fn integer_like(
+        &mut self,
+        value: i64,
+        like: Value<'n>,
+    ) -> Result<Value<'n>, TensorRtError> {
+        let dims = vec![1; self.rank(like)?];
+        let value = fitting(value, like.dtype);
+        self.constant(Tensor::scalar(value), &dims, like.dtype)
+    }
+
+    /// An integer without axes.
+    pub(super) fn integer_scalar(
+        &mut self,
+        value: i64,
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
+        self.constant(Tensor::scalar(fitting(value, dtype)), &[], dtype)
+    }
+
+    /// A shape tensor of one element, or with rank 0 a scalar.
+    pub(super) fn integer(&mut self, value: i64, rank: usize) -> Result<Value<'n>, TensorRtError> {
+        let dims = vec![1; rank];
+        self.constant(Tensor::scalar(value), &dims, self.types.index())
+    }
+
+    /// The values of `id` as they are stored.
+    pub(super) fn weights_view(&self, id: WeightsId) -> Result<TensorView<'w>, TensorRtError> {
+        self.weights
+            .weights(id)
+            .ok_or_else(|| self.fail(format!("weights {} do not exist", id.0)))
+    }
+
+    /// The values of `id` as elements of `dtype`.
+    pub(super) fn weights(
+        &self,
+        id: WeightsId,
+        dtype: DataType,
+    ) -> Result<Weights<'w>, TensorRtError> {
+        convert(self.weights_view(id)?, dtype).map_err(|reason| self.fail(reason))
+    }
+
+    /// The values of `id`, of one axis.
+    pub(super) fn vector(
+        &self,
+        id: WeightsId,
+        dtype: DataType,
+    ) -> Result<Weights<'w>, TensorRtError> {
+        let view = self.weights_view(id)?;
+        if view.shape().len() != 1 {
+            let shape = view.shape();
+            return Err(self.fail(format!("weights of shape {shape:?}, not one per channel")));
+        }
+        self.weights(id, dtype)
+    }
+
+    /// Makes `value` the layer's output `index`.
+    pub(super) fn finish(&mut self, index: usize, value: Value<'n>) -> Result<(), TensorRtError> {
+        let id = self.wire(&self.layer.outputs, index)?;
+        let expected = self.tensor(id)?;
+        let dtype = self.inside(expected.dtype)?;
+        if value.dtype != dtype {
+            return Err(self.fail(format!(
+                "makes {}, {} is {dtype}",
+                value.dtype, expected.name
+            )));
+        }
+        let dims = value.tensor.dims()?.ok_or_else(|| self.invalid())?;
+        let fits = |(dim, &size): (&Dim, &i64)| match dim.fixed() {
+            Some(fixed) => size == -1 || usize::try_from(size) == Ok(fixed),
+            None => true,
+        };
+        let shape = expected.shape.dims();
+        if dims.len() != shape.len() || !shape.iter().zip(&dims).all(fits) {
+            return Err(self.fail(format!(
+                "TensorRT makes {dims:?} of it, {} is {}",
+                expected.name, expected.shape
+            )));
+        }
+        if let (0, Some(layer)) = (index, value.layer) {
+            layer.set_name(&self.layer.name)?;
+        }
+        let slot = usize::try_from(id.0)
+            .ok()
+            .and_then(|i| self.tensors.get_mut(i));
+        match slot {
+            Some(slot @ None) => {
+                *slot = Some(value);
+                Ok(())
+            }
+            _ => Err(self.fail(format!("tensor {} is made twice", expected.name))),
+        }
+    }
+}
+
+/// The nearest value that the type holds.
+fn fitting(value: i64, dtype: DataType) -> i64 {
+    if dtype == DataType::Int32 {
+        value.clamp(i32::MIN.into(), i32::MAX.into())
+    } else {
+        value
+    }
+}
