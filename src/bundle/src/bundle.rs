@@ -116,7 +116,7 @@ impl Bundle {
         }
     }
 
-    /// The contents of section `position` of the table.
+    /// The contents of section `position` of the table, after its hash was checked.
     pub(crate) fn contents(&self, position: usize) -> Result<&[u8], BundleError> {
         let (section, bytes) = (&self.sections[position], self.unchecked(position));
         let reads = section.id.kind.version().unwrap_or_default();
@@ -128,7 +128,10 @@ impl Bundle {
             self.intact[position].get_or_init(|| blake3::hash(bytes).as_bytes() == &section.hash);
         match intact {
             true => Ok(bytes),
-            false => Err(self.damaged(&section.id, SectionProblem::Hash)),
+            false => {
+                let (found, expected) = (blake3::hash(bytes).into(), section.hash);
+                Err(self.damaged(&section.id, SectionProblem::Hash { found, expected }))
+            }
         }
     }
 
@@ -141,7 +144,7 @@ impl Bundle {
         Some(self.unchecked(position.ok()?))
     }
 
-    fn unchecked(&self, position: usize) -> &[u8] {
+    pub(crate) fn unchecked(&self, position: usize) -> &[u8] {
         let section = &self.sections[position];
         let range: Range<usize> = range(section.offset, section.len_bytes).unwrap_or_default();
         self.storage.get(range).unwrap_or_default()

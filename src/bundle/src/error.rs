@@ -233,8 +233,17 @@ pub enum TableProblem {
 #[non_exhaustive]
 pub enum SectionProblem {
     /// The contents were changed.
-    #[error("the hash does not match: the file is damaged")]
-    Hash,
+    #[error(
+        "its hash is {}, expected {}: the file is damaged",
+        hex(found),
+        hex(expected)
+    )]
+    Hash {
+        /// BLAKE3 of the contents as they are.
+        found: [u8; 32],
+        /// What the section table says.
+        expected: [u8; 32],
+    },
     /// The contents are of a version that this code does not read.
     #[error("section version {found} is newer than this tfjet reads ({reads}): update tfjet")]
     Version {
@@ -316,6 +325,44 @@ pub enum SectionProblem {
         /// Index into the weights table.
         weights: u32,
     },
+    /// An engine that is not framed as one.
+    #[error(transparent)]
+    Engine(#[from] EngineProblem),
+    /// A timing cache that says of no library and GPU that it is for them.
+    #[error("a timing cache for every machine: its target is empty")]
+    TimingTarget,
+}
+
+/// What is wrong with an engine's section.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineProblem {
+    /// The header does not fit.
+    #[error("the engine's header takes {found} bytes, at most {max} are read")]
+    HeaderLength {
+        /// Stated bytes.
+        found: u64,
+        /// Bound.
+        max: u64,
+    },
+    /// The header does not decode.
+    #[error("the engine's header cannot be decoded: {0}")]
+    Decode(String),
+    /// The header goes on after the value.
+    #[error("{0} bytes are left over after decoding the engine's header")]
+    LeftOver(usize),
+    /// The header is of another target than the section.
+    #[error("the engine's header is of target {found:?}")]
+    Target {
+        /// Target that the header makes.
+        found: String,
+    },
+    /// A byte between header and engine is not zero.
+    #[error("padding between the engine's header and the engine is not zero")]
+    Padding,
+    /// There is no engine.
+    #[error("the engine has no bytes")]
+    Empty,
 }
 
 /// Why an array cannot be viewed in the weights section.
@@ -338,6 +385,14 @@ pub enum WeightsProblem {
     /// Its length is not what shape and type take.
     #[error("does not fit: {0}")]
     Tensor(#[from] TensorError),
+}
+
+/// The first half of a hash: enough to tell two apart.
+fn hex(hash: &[u8; 32]) -> String {
+    hash[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Why a section cannot be added.
@@ -370,4 +425,7 @@ pub enum AddProblem {
     /// The value does not encode.
     #[error("cannot encode: {0}")]
     Encode(String),
+    /// An engine that cannot be framed.
+    #[error(transparent)]
+    Engine(#[from] EngineProblem),
 }

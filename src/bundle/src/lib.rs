@@ -26,6 +26,7 @@
 mod bundle;
 mod check;
 mod contents;
+mod engine;
 mod error;
 mod format;
 mod mmap;
@@ -37,8 +38,10 @@ mod verify;
 mod writer;
 
 pub use bundle::Bundle;
+pub use engine::{EngineHeader, EngineSection, timing_target};
 pub use error::{
-    AddProblem, BundleError, HeaderProblem, SectionProblem, TableProblem, WeightsProblem,
+    AddProblem, BundleError, EngineProblem, HeaderProblem, SectionProblem, TableProblem,
+    WeightsProblem,
 };
 pub use format::{ENTRY_LEN, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_SECTIONS};
 pub use replace::replace_file;

@@ -20,9 +20,10 @@ pub enum SectionKind {
     Report = 6,
     /// Raw arrays, addressed by [`SectionKind::WeightsTable`].
     Weights = 7,
-    /// A serialized TensorRT engine. Reserved: neither written nor read.
+    /// A serialized TensorRT engine after its [`EngineHeader`](crate::EngineHeader); the index is
+    /// the segment, the target what [`EngineHeader::target`](crate::EngineHeader::target) says.
     Engine = 8,
-    /// A TensorRT timing cache. Reserved: neither written nor read.
+    /// A TensorRT timing cache, as the library gave it.
     TimingCache = 9,
     /// A signature over the section table. Reserved: neither written nor read.
     Signature = 10,
@@ -63,8 +64,10 @@ impl SectionKind {
             | Self::Network
             | Self::Onnx
             | Self::Report
-            | Self::Weights => Some(1),
-            Self::Engine | Self::TimingCache | Self::Signature => None,
+            | Self::Weights
+            | Self::Engine
+            | Self::TimingCache => Some(1),
+            Self::Signature => None,
         }
     }
 
@@ -76,16 +79,17 @@ impl SectionKind {
         }
     }
 
-    /// Is there one section for each segment or engine, rather than one for each target?
+    /// Is there one section for each segment, rather than one for each target?
     pub const fn is_indexed(self) -> bool {
         matches!(self, Self::Network | Self::Onnx | Self::Engine)
     }
 
     /// Most bytes that a section of this kind may have. Decoding makes a structured section
-    /// several times larger in memory, hence the bound.
+    /// several times larger in memory, and a library copies a timing cache, hence the bounds.
     pub const fn max_len_bytes(self) -> u64 {
         match self {
             Self::Manifest | Self::Schedule | Self::WeightsTable | Self::Network => 64 << 20,
+            Self::TimingCache => 256 << 20,
             _ => u64::MAX,
         }
     }
@@ -120,7 +124,7 @@ pub struct SectionId {
     pub kind: SectionKind,
     /// The board that it is for; empty for all. At most 32 characters of `a-z 0-9 . _ -`.
     pub target: String,
-    /// Segment or engine; 0 where the kind is not indexed.
+    /// Segment; 0 where the kind is not indexed.
     pub index: u32,
 }
 

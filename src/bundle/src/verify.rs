@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use tfjet_core::WeightsTable;
 
 use crate::check::{check_manifest, check_network_weights, check_schedule, no_such};
-use crate::{Bundle, BundleError, SectionId, SectionKind};
+use crate::{Bundle, BundleError, SectionId, SectionKind, SectionProblem};
 
 /// What [`Bundle::verify`] went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct VerifyReport {
     pub steps: usize,
     /// Arrays of weights.
     pub weights: usize,
+    /// Engines that fit their header and a segment.
+    pub engines: usize,
     /// Bytes of the file.
     pub len_bytes: usize,
 }
@@ -53,6 +55,7 @@ impl Bundle {
             segments: 0,
             steps: 0,
             weights: table.entries.len(),
+            engines: self.verify_engines()?,
             len_bytes: self.len_bytes(),
         };
         for target in targets {
@@ -62,6 +65,29 @@ impl Bundle {
             })?;
         }
         Ok(report)
+    }
+
+    fn verify_engines(&self) -> Result<usize, BundleError> {
+        let segments = self.segment_count();
+        let mut engines = 0;
+        for section in self.sections() {
+            let id = &section.id;
+            match id.kind {
+                SectionKind::Engine => {
+                    self.engine(&id.target, id.index)?;
+                    if id.index as usize >= segments {
+                        let problem = no_such("the engine".into(), "segment", id.index, segments);
+                        return Err(self.damaged(id, problem));
+                    }
+                    engines += 1;
+                }
+                SectionKind::TimingCache if id.target.is_empty() => {
+                    return Err(self.damaged(id, SectionProblem::TimingTarget));
+                }
+                _ => {}
+            }
+        }
+        Ok(engines)
     }
 
     fn verify_target(

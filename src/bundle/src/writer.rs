@@ -1,26 +1,79 @@
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::format::{ENTRY_LEN, HEADER_LEN, MAX_SECTIONS, encode};
 use crate::section::is_target_name;
-use crate::{AddProblem, BundleError, Section, SectionId, SectionKind, replace_file};
+use crate::{AddProblem, Bundle, BundleError, Section, SectionId, SectionKind, replace_file};
 
 /// Collects sections and writes a bundle.
 ///
 /// The bytes depend on the sections alone, not on the order in which they were added.
 #[derive(Debug, Clone, Default)]
 pub struct BundleWriter {
-    sections: BTreeMap<SectionId, Vec<u8>>,
+    sections: BTreeMap<SectionId, Contents>,
+}
+
+#[derive(Debug, Clone)]
+enum Contents {
+    Owned(Vec<u8>),
+    /// A section of an open bundle, by its place in the table.
+    Kept(Arc<Bundle>, usize),
+}
+
+impl Contents {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Kept(bundle, position) => bundle.unchecked(*position),
+        }
+    }
+
+    fn version(&self, kind: SectionKind) -> u32 {
+        match self {
+            Self::Owned(_) => kind.version().unwrap_or_default(),
+            Self::Kept(bundle, position) => bundle.sections()[*position].version,
+        }
+    }
 }
 
 impl BundleWriter {
     /// A bundle without sections.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// All sections of an open bundle, in the versions that they have there. Nothing is copied
+    /// before the new bundle is written, which may take the place of the old one.
+    ///
+    /// # Errors
+    /// Where a section is newer or damaged.
+    pub fn from_bundle(bundle: &Arc<Bundle>) -> Result<Self, BundleError> {
+        let mut sections = BTreeMap::new();
+        for (position, section) in bundle.sections().iter().enumerate() {
+            bundle.contents(position)?;
+            let contents = Contents::Kept(bundle.clone(), position);
+            sections.insert(section.id.clone(), contents);
+        }
+        Ok(Self { sections })
+    }
+
+    /// Puts a section of raw bytes into the bundle, in place of the one that is there.
+    ///
+    /// # Errors
+    /// As [`BundleWriter::add`], but for a section that is there already.
+    pub fn set(
+        &mut self,
+        kind: SectionKind,
+        target: &str,
+        index: u32,
+        bytes: Vec<u8>,
+    ) -> Result<(), BundleError> {
+        let id = SectionId::new(kind, target, index);
+        self.insert(id, bytes, true)
     }
 
     /// Adds a section of raw bytes, in the version that [`SectionKind::version`] names. `target`
@@ -36,14 +89,7 @@ impl BundleWriter {
         index: u32,
         bytes: Vec<u8>,
     ) -> Result<(), BundleError> {
-        let id = SectionId::new(kind, target, index);
-        match self.insert(id.clone(), bytes) {
-            Ok(()) => Ok(()),
-            Err(problem) => Err(BundleError::Add {
-                section: id,
-                problem,
-            }),
-        }
+        self.insert(SectionId::new(kind, target, index), bytes, false)
     }
 
     /// Adds a structured section: `value` in postcard's encoding.
@@ -92,7 +138,20 @@ impl BundleWriter {
         Ok(bytes)
     }
 
-    fn insert(&mut self, id: SectionId, bytes: Vec<u8>) -> Result<(), AddProblem> {
+    fn insert(&mut self, id: SectionId, bytes: Vec<u8>, replace: bool) -> Result<(), BundleError> {
+        match self.check(&id, &bytes, replace) {
+            Ok(()) => {
+                self.sections.insert(id, Contents::Owned(bytes));
+                Ok(())
+            }
+            Err(problem) => Err(BundleError::Add {
+                section: id,
+                problem,
+            }),
+        }
+    }
+
+    fn check(&self, id: &SectionId, bytes: &[u8], replace: bool) -> Result<(), AddProblem> {
         if id.kind.version().is_none() {
             return Err(AddProblem::Reserved);
         }
@@ -106,28 +165,27 @@ impl BundleWriter {
         if len_bytes > max {
             return Err(AddProblem::TooLarge { len_bytes, max });
         }
-        if self.sections.len() as u64 >= u64::from(MAX_SECTIONS) {
-            return Err(AddProblem::Full(MAX_SECTIONS));
-        }
-        match self.sections.entry(id) {
-            Entry::Occupied(_) => Err(AddProblem::Twice),
-            Entry::Vacant(entry) => {
-                entry.insert(bytes);
-                Ok(())
+        match self.sections.contains_key(id) {
+            true if replace => Ok(()),
+            true => Err(AddProblem::Twice),
+            false if self.sections.len() as u64 >= u64::from(MAX_SECTIONS) => {
+                Err(AddProblem::Full(MAX_SECTIONS))
             }
+            false => Ok(()),
         }
     }
 
     /// The section table, and the length of the file.
     fn layout(&self) -> (Vec<Section>, u64) {
         let mut end = (HEADER_LEN + self.sections.len() * ENTRY_LEN) as u64;
-        let sections = self.sections.iter().map(|(id, bytes)| {
+        let sections = self.sections.iter().map(|(id, contents)| {
+            let bytes = contents.bytes();
             let offset = end.next_multiple_of(id.kind.alignment());
             let len_bytes = bytes.len() as u64;
             end = offset + len_bytes;
             Section {
                 id: id.clone(),
-                version: id.kind.version().unwrap_or_default(),
+                version: contents.version(id.kind),
                 offset,
                 len_bytes,
                 hash: blake3::hash(bytes).into(),
@@ -145,7 +203,7 @@ impl BundleWriter {
         for (section, contents) in sections.iter().zip(self.sections.values()) {
             let padding = section.offset - end;
             io::copy(&mut io::Read::take(io::repeat(0), padding), file)?;
-            file.write_all(contents)?;
+            file.write_all(contents.bytes())?;
             end = section.offset + section.len_bytes;
         }
         Ok(())

@@ -9,8 +9,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::Sample;
-use tfjet_bundle::{Bundle, BundleWriter};
+use common::{Sample, engines};
+use tfjet_bundle::{Bundle, BundleWriter, EngineSection, SectionKind};
 
 #[test]
 fn version_1_reads_and_is_written_the_same() {
@@ -50,4 +50,40 @@ fn version_1_reads_and_is_written_the_same() {
             .unwrap();
     }
     assert_eq!(copy.to_bytes().unwrap(), golden);
+}
+
+#[test]
+fn version_1_with_engines_reads_and_is_written_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-engines.jet");
+    if std::env::var_os("TFJET_REGENERATE_GOLDEN").is_some() {
+        engines::writer().write(&path).unwrap();
+    }
+    let bundle = Bundle::open(&path).unwrap();
+    let report = bundle.verify().unwrap();
+    assert_eq!((report.sections, report.engines), (14, 4));
+    let mut read: Vec<EngineSection<'_>> = bundle.engines().map(Result::unwrap).collect();
+    read.sort_by_key(|engine| (engine.header.library.clone(), engine.segment));
+    let expected = engines::engines();
+    let expected: Vec<_> = expected.iter().map(|it| (&it.1, it.0, &*it.2)).collect();
+    let read: Vec<_> = read
+        .iter()
+        .map(|it| (&it.header, it.segment, it.bytes))
+        .collect();
+    assert_eq!(read, expected);
+    let timing = bundle.timing_cache("trt8.5.2-sm90").unwrap();
+    assert_eq!(timing, Some(engines::TIMING));
+    let golden = fs::read(&path).unwrap();
+    assert_eq!(engines::writer().to_bytes().unwrap(), golden);
+    let stripped = Sample::new().bytes();
+    let mut without = BundleWriter::new();
+    for section in bundle.sections() {
+        let id = &section.id;
+        if !matches!(id.kind, SectionKind::Engine | SectionKind::TimingCache) {
+            let contents = bundle.section(id.kind, &id.target, id.index).unwrap();
+            without
+                .add(id.kind, &id.target, id.index, contents.to_vec())
+                .unwrap();
+        }
+    }
+    assert_eq!(without.to_bytes().unwrap(), stripped);
 }

@@ -132,8 +132,8 @@ fn rejects_damaged_section_tables() {
         (
             2,
             0,
-            u32_bytes(8),
-            "section kind Engine is not read by this tfjet: update tfjet",
+            u32_bytes(10),
+            "section kind Signature is not read by this tfjet: update tfjet",
         ),
         (0, 4, u32_bytes(0), "section version 0"),
         (2, 8, u32_bytes(1), "index 1 on a kind that has no index"),

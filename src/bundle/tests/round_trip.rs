@@ -143,7 +143,7 @@ fn refuses_sections_that_no_bundle_may_have() {
         (SectionKind::Report, "", 0, AddProblem::Twice),
         (SectionKind::Report, "", 1, AddProblem::Index),
         (SectionKind::Onnx, "Nano", 0, AddProblem::Target),
-        (SectionKind::Engine, "nano", 0, AddProblem::Reserved),
+        (SectionKind::TimingCache, "nano", 1, AddProblem::Index),
         (SectionKind::Signature, "", 0, AddProblem::Reserved),
     ] {
         match writer.add(kind, target, index, vec![]) {

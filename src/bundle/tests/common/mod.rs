@@ -1,6 +1,7 @@
 //! A small bundle that uses every section kind and most types of the structured ones.
 #![allow(dead_code, reason = "not every test file uses every helper")]
 
+pub(crate) mod engines;
 mod network;
 
 use tfjet_bundle::{BundleWriter, ENTRY_LEN, HEADER_LEN, SectionKind};
