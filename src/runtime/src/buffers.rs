@@ -1,7 +1,9 @@
+use std::fmt;
+
 use tfjet_core::{Tensor, TensorView};
 
 /// A buffer, and the most bytes that it has held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffer {
     pub(crate) tensor: Tensor,
     len_bytes: usize,
@@ -28,21 +30,25 @@ impl ShapeBuffers {
     }
 }
 
+/// Makes the empty tensor of a buffer's index.
+pub(crate) type MakeTensor = Box<dyn Fn(usize) -> Tensor + Send>;
+
 /// The buffers of the sets of input shapes that ran last, the latest first.
-#[derive(Debug)]
 pub(crate) struct BufferCache {
     held: Vec<ShapeBuffers>,
     max_shapes: usize,
     slots: usize,
+    make: MakeTensor,
 }
 
 impl BufferCache {
     /// Holds `slots` buffers for each of at most `max_shapes` sets of input shapes, at least one.
-    pub(crate) fn new(max_shapes: usize, slots: usize) -> Self {
+    pub(crate) fn new(max_shapes: usize, slots: usize, make: MakeTensor) -> Self {
         Self {
             held: Vec::new(),
             max_shapes: max_shapes.max(1),
             slots,
+            make,
         }
     }
 
@@ -56,7 +62,11 @@ impl BufferCache {
                 let shapes: Vec<Vec<usize>> =
                     inputs.iter().map(|input| input.shape().to_vec()).collect();
                 tracing::debug!(?shapes, held = self.held.len() + 1, "new input shapes");
-                let buffers = (0..self.slots).map(|_| Buffer::default()).collect();
+                let buffer = |slot| Buffer {
+                    tensor: (self.make)(slot),
+                    len_bytes: 0,
+                };
+                let buffers = (0..self.slots).map(buffer).collect();
                 self.held.insert(
                     0,
                     ShapeBuffers {
@@ -86,14 +96,26 @@ impl BufferCache {
     }
 }
 
+impl fmt::Debug for BufferCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferCache")
+            .field("held", &self.held)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tfjet_core::DType;
 
+    fn cache(max_shapes: usize, slots: usize) -> BufferCache {
+        BufferCache::new(max_shapes, slots, Box::new(|_| Tensor::default()))
+    }
+
     #[test]
     fn keeps_the_latest_shapes() {
-        let mut cache = BufferCache::new(2, 1);
+        let mut cache = cache(2, 1);
         // Rows of the input, and whether its buffer has been filled before.
         for (rows, filled) in [
             (1, false),
@@ -117,7 +139,7 @@ mod tests {
 
     #[test]
     fn holds_one_set_where_none_is_allowed() {
-        let mut cache = BufferCache::new(0, 3);
+        let mut cache = cache(0, 3);
         assert_eq!(cache.latest().len(), 0);
         assert_eq!(cache.select(&[]).len(), 3);
         assert_eq!((cache.latest().len(), cache.held_shapes()), (3, 1));

@@ -5,7 +5,7 @@ use tfjet_bundle::{Bundle, BundleError};
 use tfjet_core::{Tensor, TensorView};
 use tfjet_cpu::{CpuError, EngineOptions, Library};
 
-use crate::SessionOptions;
+use crate::{GpuError, SessionOptions};
 
 /// A segment, ready to run.
 pub trait Engine: Send {
@@ -49,6 +49,9 @@ pub enum EngineError {
     /// ONNX Runtime's engine.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// TensorRT's, on a GPU.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// Another backend's.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),
@@ -57,15 +60,17 @@ pub enum EngineError {
 impl EngineError {
     /// Is a library missing or unusable, rather than the bundle or the input wrong?
     pub fn is_missing(&self) -> bool {
-        matches!(
-            self,
-            Self::Cpu(
+        match self {
+            Self::Gpu(error) => error.is_missing(),
+            Self::Cpu(error) => matches!(
+                error,
                 CpuError::LibraryNotFound { .. }
                     | CpuError::LibraryUnloadable { .. }
                     | CpuError::LibraryForeign { .. }
                     | CpuError::LibraryVersion { .. }
-            )
-        )
+            ),
+            Self::Bundle(_) | Self::Other(_) => false,
+        }
     }
 }
 

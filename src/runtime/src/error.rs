@@ -2,7 +2,7 @@ use tfjet_bundle::BundleError;
 use tfjet_core::TensorError;
 use tfjet_ops::OpError;
 
-use crate::EngineError;
+use crate::{EngineError, GpuError};
 
 /// Why a bundle cannot be loaded, or a session cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,21 @@ pub enum SessionError {
         /// Why.
         source: Box<OpError>,
     },
+    /// The GPU cannot be used, or fails outside any step.
+    #[error(transparent)]
+    Gpu(Box<GpuError>),
+    /// A residual op fails on the GPU.
+    #[error("step {step}, node `{node}` ({op_type}) on the GPU: {source}")]
+    DeviceOp {
+        /// Index of the step.
+        step: usize,
+        /// Name of the TensorFlow node.
+        node: String,
+        /// TensorFlow op.
+        op_type: String,
+        /// Why.
+        source: Box<GpuError>,
+    },
     /// A step made something else than the schedule says.
     #[error("step {step} made `{value}` as {given}, the schedule says {expected}")]
     Made {
@@ -95,12 +110,19 @@ pub enum SessionError {
     },
 }
 
+impl From<GpuError> for SessionError {
+    fn from(error: GpuError) -> Self {
+        Self::Gpu(Box::new(error))
+    }
+}
+
 impl SessionError {
     /// Is a library or device missing, rather than the bundle or the input wrong?
     pub fn is_missing(&self) -> bool {
         match self {
             Self::NoBackend { .. } => true,
             Self::Engine { source, .. } => source.is_missing(),
+            Self::Gpu(source) => source.is_missing(),
             _ => false,
         }
     }

@@ -1,9 +1,10 @@
 //! Runs a bundle: loads it into a [`Session`], which runs its steps on tensors.
 //!
 //! In: a [`Bundle`](tfjet_bundle::Bundle), a [`Backend`] that makes engines of its segments
-//! ([`CpuBackend`] over ONNX Runtime), and for each run borrowed tensors. Out: [`Outputs`], views
-//! of buffers that the session keeps from run to run. Beside that: tensors in NumPy's files
-//! ([`read_npz`], [`write_npz`]) and a ring of latencies ([`Latency`]).
+//! ([`CpuBackend`] over ONNX Runtime) or a [`Gpu`] with serialized engines of TensorRT, and for
+//! each run borrowed tensors. Out: [`Outputs`], views of buffers that the session keeps from run to
+//! run. Beside that: tensors in NumPy's files ([`read_npz`], [`write_npz`]) and a ring of latencies
+//! ([`Latency`]).
 //!
 //! Does not: convert models, read frames, start threads of its own, or run control flow.
 //!
@@ -31,8 +32,10 @@
 
 mod buffers;
 mod engine;
+mod engine_cache;
 mod error;
 mod executor;
+mod gpu;
 mod inputs;
 mod latency;
 mod npz;
@@ -42,8 +45,16 @@ mod slots;
 mod sources;
 
 pub use engine::{Backend, CpuBackend, Engine, EngineError};
+pub use engine_cache::{
+    EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineOrigin, EngineSet, EngineSetError,
+    MachineKey, NetworkHash,
+};
 pub use error::SessionError;
 pub use executor::StepTiming;
+pub use gpu::{
+    EngineSource, Gpu, GpuError, GpuOptions, GpuStats, GpuTimes, LayerTime, Placement, PlainReason,
+    UnknownPlacement, device_ops,
+};
 pub use latency::{LATENCY_WINDOW, Latency, LatencySummary};
 pub use npz::{ArrayProblem, NpzError, read_npz, write_npz};
 pub use outputs::Outputs;

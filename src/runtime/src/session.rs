@@ -2,14 +2,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use tfjet_bundle::Bundle;
-use tfjet_core::{DType, Manifest, Schedule, TensorView, ValueId};
+use tfjet_core::{DType, Manifest, Schedule, Tensor, TensorView, ValueId};
 use tfjet_cpu::Library;
 
-use crate::buffers::BufferCache;
-use crate::executor::Executor;
+use crate::buffers::{BufferCache, MakeTensor};
+use crate::executor::{Executor, Making, on_gpu};
+use crate::gpu::{GpuExecutor, Item, Parts, PinnedMemory};
 use crate::inputs::InputCheck;
 use crate::sources::{Constants, Source, locate};
-use crate::{Backend, CpuBackend, Outputs, SessionError, StepTiming, slots};
+use crate::{
+    Backend, CpuBackend, EngineSource, Gpu, GpuError, GpuStats, LayerTime, Outputs, Placement,
+    SessionError, StepTiming, slots,
+};
 
 /// How a session runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,10 @@ pub struct SessionOptions {
     /// For how many sets of input shapes buffers are held; those that were not used for longest
     /// go. At least 1.
     pub max_shapes: usize,
+    /// On a GPU: what runs there is recorded as a CUDA graph and replayed.
+    pub cuda_graphs: bool,
+    /// On a GPU: copies and work are timed, see [`GpuStats::times`](crate::GpuStats::times).
+    pub device_times: bool,
 }
 
 impl Default for SessionOptions {
@@ -31,6 +39,8 @@ impl Default for SessionOptions {
             threads: 0,
             spin: true,
             max_shapes: 4,
+            cuda_graphs: true,
+            device_times: false,
         }
     }
 }
@@ -87,11 +97,64 @@ impl Session {
         backend: Option<&dyn Backend>,
         options: &SessionOptions,
     ) -> Result<Self, SessionError> {
-        bundle.verify()?;
-        let (manifest, schedule) = (bundle.manifest()?, bundle.schedule()?);
-        check_types(&manifest, &schedule)?;
-        let slots = slots::assign(&schedule);
-        let (sources, constants) = locate(&schedule, &slots, &bundle, &bundle.weights_table()?)?;
+        let (manifest, schedule) = read(&bundle)?;
+        let items: Vec<Item> = (0..schedule.steps.len()).map(Item::Host).collect();
+        let making = Making {
+            bundle: &bundle,
+            backend,
+            options,
+        };
+        Self::make(&making, manifest, schedule, items, |_, _, _| Ok(None))
+    }
+
+    /// Loads a bundle whose segments run on a GPU, as the engines that `engines` has for them.
+    /// Residual ops between them run on the GPU too where it has kernels for them.
+    ///
+    /// # Errors
+    /// As [`Session::load`], and where an engine is missing, cannot be loaded by this GPU's
+    /// TensorRT, or was made of another network.
+    pub fn load_gpu(
+        bundle: Arc<Bundle>,
+        gpu: &Gpu,
+        engines: &dyn EngineSource,
+        options: &SessionOptions,
+    ) -> Result<Self, SessionError> {
+        let (manifest, schedule) = read(&bundle)?;
+        let parts = Parts::new(&bundle, &schedule, gpu, engines)?;
+        let making = Making {
+            bundle: &bundle,
+            backend: None,
+            options,
+        };
+        let items = parts.items.clone();
+        Self::make(
+            &making,
+            manifest,
+            schedule,
+            items,
+            |schedule, sources, constants| {
+                let executor = parts.executor(schedule, sources, constants, gpu, options)?;
+                Ok(Some(executor))
+            },
+        )
+    }
+
+    /// `blocks` makes the blocks among `items`.
+    fn make(
+        making: &Making<'_>,
+        manifest: Manifest,
+        schedule: Schedule,
+        items: Vec<Item>,
+        blocks: impl FnOnce(
+            &Schedule,
+            &[Source],
+            &Constants,
+        ) -> Result<Option<GpuExecutor>, SessionError>,
+    ) -> Result<Self, SessionError> {
+        let bundle = making.bundle;
+        let slots = slots::assign(&schedule, &items);
+        let shared = slots::shared(&schedule, &items, &slots);
+        let (sources, constants) = locate(&schedule, &slots, bundle, &bundle.weights_table()?)?;
         let mut outputs = Vec::with_capacity(schedule.outputs.len());
         let mut copies: Vec<Copy> = Vec::new();
         for (output, id) in schedule.outputs.iter().enumerate() {
@@ -109,10 +172,12 @@ impl Session {
                 _ => source,
             });
         }
-        let executor = Executor::new(&bundle, schedule, &sources, &slots, backend, options)?;
+        let gpu = blocks(&schedule, &sources, &constants)?;
+        let make = buffers_of(gpu.as_ref(), shared);
+        let executor = Executor::new(making, schedule, &items, &sources, &slots, gpu)?;
         Ok(Self {
             check: InputCheck::new(&manifest.inputs),
-            buffers: BufferCache::new(options.max_shapes, slots.count),
+            buffers: BufferCache::new(making.options.max_shapes, slots.count, make),
             manifest,
             constants,
             executor,
@@ -161,6 +226,91 @@ impl Session {
         }
     }
 
+    /// An empty tensor for input `index`, in the memory from which the session reads fastest: on a
+    /// GPU in memory that the device reaches, else in ordinary memory. Give it the input's type and
+    /// shape, write it in order, and better do not read it: on some boards that is slow. Any other
+    /// tensor is as good an input, and may take one copy more.
+    pub fn input_tensor(&self, index: usize) -> Tensor {
+        match self.executor.gpu() {
+            Some(gpu) if index < self.manifest.inputs.len() => {
+                let write_combined = gpu.gpu().placement() == Placement::MappedInputs;
+                Tensor::in_memory(Box::new(PinnedMemory::new(
+                    gpu.gpu().context(),
+                    write_combined,
+                )))
+            }
+            _ => Tensor::default(),
+        }
+    }
+
+    /// Repeats what the device did in the latest run `count` times and waits for the last: the
+    /// throughput without copies to and from the host. The inputs are those that lie on the device,
+    /// or zeros where it reads memory of the host in place; the session's outputs stay those of the
+    /// latest run. [`Session::gpu_stats`] then tell about these repetitions.
+    ///
+    /// # Errors
+    /// [`GpuError::Replay`] where the model is not one block on a GPU, or has not run yet, and
+    /// where the device fails.
+    pub fn replay(&mut self, count: usize) -> Result<(), SessionError> {
+        let Some(gpu) = self.executor.only_gpu() else {
+            let reason = "the model is more than one block of steps on a GPU";
+            return Err(GpuError::Replay(reason).into());
+        };
+        let replayed = gpu.replay(&self.constants, count);
+        replayed.map_err(|error| on_gpu(self.executor.schedule(), error))
+    }
+
+    /// What the GPU did in the latest run; `None` for a session without one.
+    pub fn gpu_stats(&self) -> Option<&GpuStats> {
+        Some(self.executor.gpu()?.stats())
+    }
+
+    /// Number of blocks of steps that run on a GPU.
+    pub fn gpu_blocks(&self) -> usize {
+        self.executor.gpu().map_or(0, GpuExecutor::blocks)
+    }
+
+    /// Bytes of the GPU's memory that the session holds in buffers, constants and the working
+    /// memory of engines, without the engines' weights.
+    pub fn device_bytes(&self) -> u64 {
+        self.executor.gpu().map_or(0, GpuExecutor::device_bytes)
+    }
+
+    /// Mean times of all layers of the engines over `runs` runs, by segment and name. Layers are
+    /// timed one by one, so that a run takes longer than it does otherwise. The shapes must have
+    /// run before.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn layer_times(
+        &mut self,
+        inputs: &[TensorView<'_>],
+        runs: usize,
+    ) -> Result<Vec<LayerTime>, SessionError> {
+        self.profile(true)?;
+        let result = (0..runs).try_for_each(|_| self.run(inputs).map(drop));
+        let times = self.profile(false);
+        result?;
+        times
+    }
+
+    fn profile(&mut self, is_on: bool) -> Result<Vec<LayerTime>, SessionError> {
+        match self.executor.gpu_mut() {
+            Some(gpu) => Ok(gpu.profile(is_on)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What TensorRT's engine inspector tells about a segment's engine, JSON text; `None` where the
+    /// segment does not run on a GPU.
+    ///
+    /// # Errors
+    /// Where the inspector fails.
+    pub fn inspect(&self, segment: u32) -> Option<Result<String, SessionError>> {
+        let inspected = self.executor.gpu()?.inspect(segment)?;
+        Some(inspected.map_err(SessionError::from))
+    }
+
     /// How long each step took in the latest run, in the schedule's order.
     pub fn step_timings(&self) -> impl ExactSizeIterator<Item = StepTiming<'_>> {
         self.executor.timings()
@@ -184,6 +334,28 @@ impl fmt::Debug for Session {
             .field("steps", &self.schedule().steps.len())
             .field("buffer_bytes", &self.buffer_bytes())
             .finish_non_exhaustive()
+    }
+}
+
+/// A bundle's manifest and schedule, after a check of all its sections.
+fn read(bundle: &Bundle) -> Result<(Manifest, Schedule), SessionError> {
+    bundle.verify()?;
+    let (manifest, schedule) = (bundle.manifest()?, bundle.schedule()?);
+    check_types(&manifest, &schedule)?;
+    Ok((manifest, schedule))
+}
+
+/// Makes buffers, in pinned memory those that a GPU shares where that serves both sides.
+fn buffers_of(gpu: Option<&GpuExecutor>, shared: Vec<bool>) -> MakeTensor {
+    match gpu.map(GpuExecutor::gpu) {
+        Some(gpu) if gpu.placement() != Placement::MappedInputs => {
+            let gpu = gpu.clone();
+            Box::new(move |slot| match shared.get(slot) {
+                Some(true) => Tensor::in_memory(Box::new(PinnedMemory::new(gpu.context(), false))),
+                _ => Tensor::default(),
+            })
+        }
+        _ => Box::new(|_| Tensor::default()),
     }
 }
 

@@ -2,25 +2,28 @@ use std::collections::BTreeSet;
 
 use tfjet_core::{Schedule, Value, ValueSource};
 
+use crate::gpu::Item;
+
 /// Which buffer holds which value. Values that are not needed at the same time share a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slots {
-    /// For each value of the schedule: its buffer. Values that steps make and inputs that are
-    /// outputs have one.
+    /// For each value of the schedule: its buffer. Values that are made in host memory and inputs
+    /// that are outputs have one.
     pub(crate) of_value: Vec<Option<usize>>,
     /// Number of buffers.
     pub(crate) count: usize,
 }
 
-/// Hands out buffers step by step: of those that are free the smallest that is large enough, else
-/// the largest, else a new one. `schedule` has passed [`Schedule::check`].
-pub(crate) fn assign(schedule: &Schedule) -> Slots {
-    let last_reads = last_reads(schedule);
+/// Hands out buffers item by item, in the order in which they run: of those that are free the
+/// smallest that is large enough, else the largest, else a new one. `schedule` has passed
+/// [`Schedule::check`].
+pub(crate) fn assign(schedule: &Schedule, items: &[Item]) -> Slots {
+    let last_reads = last_reads(schedule, items);
     let mut of_value: Vec<Option<usize>> = vec![None; schedule.values.len()];
     let mut free: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut sizes: Vec<usize> = Vec::new();
-    for (index, step) in schedule.steps.iter().enumerate() {
-        for id in step.outputs() {
+    for (index, item) in items.iter().enumerate() {
+        for id in item.outputs(schedule) {
             let size = size(&schedule.values[id.index()]);
             let fits_best = free.range((size, 0)..).next().or(free.last()).copied();
             let slot = match fits_best {
@@ -36,7 +39,7 @@ pub(crate) fn assign(schedule: &Schedule) -> Slots {
             sizes[slot] = sizes[slot].max(size);
             of_value[id.index()] = Some(slot);
         }
-        let ids = step.inputs().iter().chain(step.outputs());
+        let ids = item.inputs(schedule).iter().chain(item.outputs(schedule));
         let dead = ids
             .filter(|id| last_reads[id.index()].is_none_or(|last| last == index))
             .filter_map(|id| of_value[id.index()]);
@@ -53,11 +56,24 @@ pub(crate) fn assign(schedule: &Schedule) -> Slots {
     Slots { of_value, count }
 }
 
-/// For each value the last step that reads it, `usize::MAX` for what the caller gets.
-fn last_reads(schedule: &Schedule) -> Vec<Option<usize>> {
+/// For each buffer: does a block on the GPU read or write it?
+pub(crate) fn shared(schedule: &Schedule, items: &[Item], slots: &Slots) -> Vec<bool> {
+    let mut shared = vec![false; slots.count];
+    for item in items.iter().filter(|item| matches!(item, Item::Block(_))) {
+        let ids = item.inputs(schedule).iter().chain(item.outputs(schedule));
+        for slot in ids.filter_map(|id| slots.of_value[id.index()]) {
+            shared[slot] = true;
+        }
+    }
+    shared
+}
+
+/// For each value the last item that reads it in host memory, `usize::MAX` for what the caller
+/// gets.
+fn last_reads(schedule: &Schedule, items: &[Item]) -> Vec<Option<usize>> {
     let mut last_reads = vec![None; schedule.values.len()];
-    for (index, step) in schedule.steps.iter().enumerate() {
-        for id in step.inputs() {
+    for (index, item) in items.iter().enumerate() {
+        for id in item.inputs(schedule) {
             last_reads[id.index()] = Some(index);
         }
     }
@@ -107,7 +123,8 @@ mod tests {
                 .collect(),
         };
         schedule.check().unwrap();
-        assign(&schedule)
+        let items: Vec<Item> = (0..steps.len()).map(Item::Host).collect();
+        assign(&schedule, &items)
     }
 
     #[test]
@@ -147,6 +164,43 @@ mod tests {
         let steps: [(&[u32], &[u32]); 3] = [(&[0], &[1, 2, 3]), (&[1, 2, 3], &[4]), (&[4], &[5])];
         let slots = slots(&[100, 10, 50, 7, 40], &steps, &[5]);
         assert_eq!(slots.of_value[5], slots.of_value[3]);
+    }
+
+    #[test]
+    fn what_stays_on_the_gpu_has_no_buffer_and_what_crosses_is_shared() {
+        let value = |source| Value {
+            name: String::new(),
+            dtype: DType::U8,
+            shape: None,
+            source,
+        };
+        let mut values = vec![value(ValueSource::Input)];
+        values.resize(5, value(ValueSource::Computed));
+        let step = |input: u32| Step::Engine {
+            segment: 0,
+            inputs: vec![ValueId(input)],
+            outputs: vec![ValueId(input + 1)],
+        };
+        let schedule = Schedule {
+            values,
+            inputs: vec![ValueId(0)],
+            outputs: vec![ValueId(4)],
+            steps: (0..4).map(step).collect(),
+        };
+        schedule.check().unwrap();
+        let block = Item::Block(crate::gpu::BlockPlan {
+            steps: vec![1, 2],
+            host_inputs: vec![ValueId(1)],
+            downloads: vec![ValueId(3)],
+            ..Default::default()
+        });
+        let items = [Item::Host(0), block, Item::Host(3)];
+        let slots = assign(&schedule, &items);
+        assert_eq!(slots.of_value, [None, Some(0), None, Some(1), Some(0)]);
+        assert_eq!(shared(&schedule, &items, &slots), [true, true]);
+        let host: Vec<Item> = (0..4).map(Item::Host).collect();
+        let slots = assign(&schedule, &host);
+        assert_eq!(shared(&schedule, &host, &slots), [false, false]);
     }
 
     #[test]
