@@ -9,7 +9,7 @@ export TFJET_CACHE=$cache
 
 # The same build that the tests take.
 cargo test --workspace --all-features --locked --no-run
-for name in onnxruntime centernet handtrack efficientnet-lite0 openpose vtest; do
+for name in onnxruntime tensorrt-rtx centernet handtrack efficientnet-lite0 openpose vtest; do
   "${CARGO_TARGET_DIR:-target}/debug/tfjet" fetch "$name" ||
     echo "test: $name could not be fetched; the tests that need it are skipped" >&2
 done

@@ -2,9 +2,11 @@
 
 pub(crate) mod compare;
 pub(crate) mod convert;
+pub(crate) mod engines;
 pub(crate) mod inspect;
 pub(crate) mod model;
 pub(crate) mod plan;
+pub(crate) mod targets;
 pub(crate) mod verify;
 
 use std::io::Write as _;

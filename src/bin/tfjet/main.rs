@@ -27,6 +27,7 @@ enum Command {
     Inspect(cmd::inspect::Cmd),
     Verify(cmd::verify::Cmd),
     Compare(cmd::compare::Cmd),
+    Targets(cmd::targets::Cmd),
     /// Get models, clips and libraries by name
     Fetch(fetch::FetchArgs),
 }
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Inspect(cmd) => cmd.run(),
         Command::Verify(cmd) => cmd.run(),
         Command::Compare(cmd) => cmd.run(),
+        Command::Targets(cmd) => cmd.run(),
         Command::Fetch(args) => fetch::run(&args, &mut std::io::stdout().lock())
             .map(|()| 0)
             .map_err(Into::into),

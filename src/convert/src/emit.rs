@@ -21,7 +21,6 @@ use crate::{ConvertError, partition::Partition};
 pub fn emit(
     mut lowered: Lowered,
     model: &str,
-    target: &str,
     task: &Task,
     report: &Report,
 ) -> Result<BundleWriter, ConvertError> {
@@ -89,7 +88,7 @@ pub fn emit(
     let manifest = Manifest {
         model: model.into(),
         tfjet_version: env!("CARGO_PKG_VERSION").into(),
-        target: target.into(),
+        target: report.target.name.clone(),
         preprocess: task.preprocess(&inputs)?,
         decoder: task.decoder(&outputs)?,
         labels: task.labels.clone(),

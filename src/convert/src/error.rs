@@ -39,9 +39,6 @@ pub enum ConvertError {
         /// `node` or `op`.
         what: &'static str,
     },
-    /// The target is not known.
-    #[error("target `{0}` is not known; targets: x86-cpu")]
-    Target(String),
     /// Nothing can run in an engine.
     #[error(
         "no segment results: every op would run outside an engine ({reason}); \
@@ -91,6 +88,18 @@ pub enum ConvertError {
         /// Its op.
         op: String,
         /// What is wrong.
+        source: Refusal,
+    },
+    /// A layer between nodes that the target does not take.
+    #[error(
+        "segment `{segment}`, layer `{layer}`: {source}; keep its node outside with --exclude-node"
+    )]
+    Lacks {
+        /// The segment.
+        segment: String,
+        /// The layer.
+        layer: String,
+        /// What is missing.
         source: Refusal,
     },
     /// Weights cannot be merged.

@@ -20,12 +20,14 @@ mod error;
 mod flops;
 mod report;
 mod svg;
+mod targets;
 mod task;
 
 pub use emit::emit;
 pub use error::ConvertError;
 pub use flops::flops;
-pub use report::{Report, ResidualReport, SegmentReport};
+pub use report::{Report, ResidualReport, SegmentReport, TargetReport};
 pub use stages::{ConvertOptions, Lowered, lower_file, lower_source};
 pub use svg::svg;
+pub use targets::{TargetError, find_target, targets};
 pub use task::{DecoderOptions, ImageOptions, Task};

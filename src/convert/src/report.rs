@@ -29,6 +29,15 @@ pub struct SegmentReport {
     pub transposes: usize,
 }
 
+/// What the segments are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetReport {
+    /// Name of the target.
+    pub name: String,
+    /// What runs the segments, with its release.
+    pub library: String,
+}
+
 /// A node that stays outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResidualReport {
@@ -44,6 +53,8 @@ pub struct ResidualReport {
 /// `folded`, in `residual`, or in `pruned`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// What the segments are for.
+    pub target: TargetReport,
     /// Nodes of the source graph.
     pub nodes: usize,
     /// Segments in the order in which they run.
@@ -111,6 +122,10 @@ impl Report {
             }
         }
         Self {
+            target: TargetReport {
+                name: options.target.name.clone(),
+                library: options.target.library(),
+            },
             nodes: graph.nodes.len(),
             segments,
             residual,
@@ -182,6 +197,8 @@ impl Report {
             .sum();
         let flops: u64 = self.segments.iter().map(|segment| segment.flops).sum();
         let _ = writeln!(text, "model      {model} ({format}), {} nodes", self.nodes);
+        let TargetReport { name, library } = &self.target;
+        let _ = writeln!(text, "target     {name} ({library})");
         let _ = writeln!(
             text,
             "segments   {}: {inside} of {} computing nodes ({}), {} of {} ({})",

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tfjet_core::NetworkSpec;
+use tfjet_core::{DType, NetworkSpec};
 
 use crate::ConvertError;
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
-use crate::lower::{WeightsStore, lower_segment};
+use crate::lower::{WeightsStore, lacking, lower_segment, target_narrows};
 use crate::partition::{Partition, PartitionOptions, partition};
 use crate::passes::{fold_scales, fuse_hard_sigmoids, type_graph};
 use crate::tensorflow::{Format, SourceGraph, import};
 
 /// What the user asks of a conversion.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ConvertOptions {
     /// `--input`.
     pub inputs: Vec<InputRequest>,
@@ -21,22 +21,8 @@ pub struct ConvertOptions {
     pub outputs: Vec<OutputRequest>,
     /// How to partition.
     pub partition: PartitionOptions,
-    /// `--target`.
-    pub target: String,
     /// Accept a graph without any segment.
     pub allow_residual_only: bool,
-}
-
-impl Default for ConvertOptions {
-    fn default() -> Self {
-        Self {
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            partition: PartitionOptions::default(),
-            target: "x86-cpu".into(),
-            allow_residual_only: false,
-        }
-    }
 }
 
 /// A graph in parts, its segments as networks.
@@ -73,9 +59,6 @@ pub fn lower_source(
     file: &str,
     options: &ConvertOptions,
 ) -> Result<Lowered, ConvertError> {
-    if options.target != "x86-cpu" {
-        return Err(ConvertError::Target(options.target.clone()));
-    }
     check_exclusions(&source, &options.partition)?;
     let format = source.format;
     let graph =
@@ -90,6 +73,7 @@ pub fn lower_source(
         source: Box::new(source),
     })?;
     drop_unread_inputs(&mut typed);
+    let target = &options.partition.target;
     let partition = partition(&typed, &options.partition);
     if partition.segments.is_empty() && !options.allow_residual_only {
         return Err(ConvertError::NoSegment {
@@ -121,7 +105,20 @@ pub fn lower_source(
                 segment: segment.name.clone(),
                 source,
             })?;
+        if let Some((layer, source)) = lacking(&network, 0, target) {
+            return Err(ConvertError::Lacks {
+                segment: segment.name.clone(),
+                layer,
+                source,
+            });
+        }
         networks.push(network);
+    }
+    if target_narrows(target) && networks.iter().any(holds_int64) {
+        typed.notes.push(format!(
+            "int64 tensors are computed as int32: {} has no int64",
+            target.library()
+        ));
     }
     Ok(Lowered {
         format,
@@ -130,6 +127,11 @@ pub fn lower_source(
         networks,
         weights,
     })
+}
+
+fn holds_int64(network: &NetworkSpec) -> bool {
+    let mut tensors = network.tensors.iter();
+    tensors.any(|tensor| tensor.dtype == DType::I64)
 }
 
 /// An input that no output depends on need not be fed.

@@ -10,21 +10,29 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tfjet_convert::lower::{WeightsStore, lower_segment, lowered_ops};
+use tfjet_convert::find_target;
+use tfjet_convert::lower::{WeightsStore, lacking, lower_segment, lowered_ops};
 use tfjet_convert::partition::PartitionOptions;
 use tfjet_convert::passes::fold_scales;
-use tfjet_core::NetworkSpec;
+use tfjet_core::{NetworkSpec, Target};
 
 use source::Parts;
 use typed_graph::{TypedSource, typed_graph};
 
-fn parts(source: &TypedSource) -> Parts {
+fn parts(source: &TypedSource, target: &Target) -> Parts {
     let options = PartitionOptions {
         min_segment_size: 1,
+        target: target.clone(),
         ..PartitionOptions::default()
     };
     let typed = source::typed(&source.0, &[], &options).unwrap();
     Parts::new(typed, &options)
+}
+
+/// Targets of every engine, and of the oldest TensorRT and a new one.
+fn target() -> impl Strategy<Value = Target> {
+    const NAMES: &[&str] = &["x86-cpu", "nano", "agx-xavier", "agx-orin", "x86-rtx"];
+    prop::sample::select(NAMES).prop_map(|name| find_target(name).unwrap())
 }
 
 /// Every tensor that a layer or an output reads is an input or an earlier layer's output.
@@ -43,8 +51,8 @@ proptest! {
     #![proptest_config(config::config())]
 
     #[test]
-    fn what_validates_can_be_lowered(source in typed_graph(24)) {
-        let Parts { typed, partition } = parts(&source);
+    fn what_validates_can_be_lowered(source in typed_graph(24), target in target()) {
+        let Parts { typed, partition } = parts(&source, &target);
         let mut weights = WeightsStore::default();
         for segment in &partition.segments {
             let lowered = lower_segment(
@@ -67,6 +75,8 @@ proptest! {
             prop_assert!(is_in_order(&network), "{:#?}", network);
             prop_assert!(fold_scales(&mut network, &mut weights).is_ok());
             prop_assert!(is_in_order(&network), "after folding: {:#?}", network);
+            let lacking = lacking(&network, 0, &target);
+            prop_assert!(lacking.is_none(), "{}: {lacking:?}", target.name);
         }
     }
 }
@@ -77,7 +87,7 @@ fn random_graphs_reach_every_lowering() {
     let mut missed: BTreeSet<&str> = lowered_ops().collect();
     for _ in 0..1000 {
         let source = typed_graph(24).new_tree(&mut runner).unwrap().current();
-        let Parts { typed, partition } = parts(&source);
+        let Parts { typed, partition } = parts(&source, &Target::default());
         for id in partition.segments.iter().flat_map(|segment| &segment.nodes) {
             missed.remove(typed.graph.node(*id).op.as_str());
         }

@@ -152,7 +152,7 @@ impl Cmd {
     }
 
     fn convert(&self, references: &[(String, Tensor)]) -> anyhow::Result<Bundle> {
-        let mut options = self.graph.options(None);
+        let mut options = self.graph.options(None)?;
         for (name, _) in references {
             let request = name
                 .parse()

@@ -7,9 +7,10 @@ use tfjet::bundle::{Bundle, BundleWriter};
 use tfjet::convert::{
     ConvertOptions, DecoderOptions, ImageOptions, Report, Task, emit, lower_file,
 };
-use tfjet::core::{BoxColumns, ColorOrder, ResizeFilter, ResizeMode};
+use tfjet::core::{BoxColumns, ColorOrder, EngineKind, ResizeFilter, ResizeMode};
 use tfjet::exit::Usage;
 
+use super::engines::EngineArgs;
 use super::model::{ModelArgs, at, format_name, known, known_task};
 use super::{print, write_file};
 
@@ -26,6 +27,8 @@ pub(crate) struct Cmd {
     out: PathBuf,
     #[command(flatten)]
     task: TaskArgs,
+    #[command(flatten)]
+    engines: EngineArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -264,7 +267,7 @@ pub(crate) fn convert(
     let lowered = lower_file(path, options).map_err(at(path))?;
     let report = Report::new(&lowered, &options.partition);
     let text = report.to_text(&path.display().to_string(), &format_name(lowered.format));
-    let writer = emit(lowered, name, &options.target, task, &report).map_err(at(path))?;
+    let writer = emit(lowered, name, task, &report).map_err(at(path))?;
     Ok((writer, report, text))
 }
 
@@ -293,14 +296,24 @@ impl Cmd {
             )));
         }
         let known = known(path);
-        let options = self.model.graph.options(known.as_ref());
+        let options = self.model.graph.options(known.as_ref())?;
         let defaults = match &known {
             Some(entry) if self.model.graph.output.is_empty() => known_task(entry),
             _ => Task::default(),
         };
         let task = self.task.apply(defaults)?;
         let name = known.map_or_else(|| model_name(path), |entry| entry.name);
-        let (writer, report, text) = convert(path, &name, &options, &task)?;
+        let target = &options.partition.target;
+        self.engines.check(target)?;
+        let (mut writer, report, mut text) = convert(path, &name, &options, &task)?;
+        if target.engine == EngineKind::TensorRtRtx {
+            text.push_str(
+                &self
+                    .engines
+                    .build(&mut writer)
+                    .with_context(|| path.display().to_string())?,
+            );
+        }
         let bytes = writer.to_bytes()?;
         write_file(&self.out, &bytes)?;
         Bundle::open(&self.out)?

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
-use tfjet::bundle::Bundle;
+use tfjet::bundle::{Bundle, EngineSection};
 use tfjet::core::{Shape, Step};
 
 use super::{print, write_file};
@@ -97,14 +97,36 @@ impl Cmd {
                 }
             }
         }
+        for engine in bundle.engines() {
+            let EngineSection {
+                segment,
+                header,
+                bytes,
+            } = engine?;
+            writeln!(
+                text,
+                "engine     {segment} for {}{}: {:.1} MiB, {}",
+                header.target(),
+                match header.gpu.as_str() {
+                    "" => String::new(),
+                    gpu => format!(" on {gpu}"),
+                },
+                bytes.len() as f64 / f64::from(1 << 20),
+                header.flags
+            )?;
+        }
         for section in bundle.sections() {
             writeln!(
                 text,
-                "section    {:<12} {:>3} {:>12} bytes at {}",
+                "section    {:<12} {:>3} {:>12} bytes at {}{}",
                 section.id.kind.name(),
                 section.id.index,
                 section.len_bytes,
-                section.offset
+                section.offset,
+                match section.id.target.as_str() {
+                    "" => String::new(),
+                    target => format!(" for {target}"),
+                }
             )?;
         }
         if self.layers {
@@ -138,14 +160,36 @@ fn json_text(bundle: &Bundle) -> anyhow::Result<String> {
             json!({
                 "kind": section.id.kind.name(),
                 "index": section.id.index,
+                "target": section.id.target,
                 "offset": section.offset,
                 "len_bytes": section.len_bytes,
             })
         })
         .collect();
+    let mut engines = Vec::new();
+    for engine in bundle.engines() {
+        let EngineSection {
+            segment,
+            header,
+            bytes,
+        } = engine?;
+        engines.push(json!({
+            "segment": segment,
+            "target": header.target(),
+            "library": header.library,
+            "compute_capability": header.compute_capability,
+            "precision": header.precision,
+            "gpu": header.gpu,
+            "flags": header.flags,
+            "profiles": header.profiles,
+            "build_seconds": header.build_seconds,
+            "len_bytes": bytes.len(),
+        }));
+    }
     let value = json!({
         "manifest": bundle.manifest()?,
         "schedule": bundle.schedule()?,
+        "engines": engines,
         "sections": sections,
     });
     Ok(serde_json::to_string(&value)? + "\n")

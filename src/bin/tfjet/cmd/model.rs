@@ -6,8 +6,11 @@ use clap::Args;
 use tfjet::convert::graph::{InputRequest, OutputRequest};
 use tfjet::convert::partition::PartitionOptions;
 use tfjet::convert::tensorflow::Format;
-use tfjet::convert::{ConvertError, ConvertOptions, DecoderOptions, ImageOptions, Task};
+use tfjet::convert::{
+    ConvertError, ConvertOptions, DecoderOptions, ImageOptions, TargetError, Task, find_target,
+};
 use tfjet::core::Decoder;
+use tfjet::exit::Usage;
 
 use crate::fetch::{ModelEntry, defaults_for};
 
@@ -39,7 +42,7 @@ pub(crate) struct GraphArgs {
     /// Keep this op type outside the segments
     #[arg(long, value_name = "OP")]
     pub(crate) deny_op: Vec<String>,
-    /// What the bundle is for
+    /// What the bundle is for: a name of `tfjet targets`, or a TOML file
     #[arg(long, value_name = "TARGET", default_value = "x86-cpu")]
     pub(crate) target: String,
     /// Accept a graph without any segment
@@ -49,7 +52,11 @@ pub(crate) struct GraphArgs {
 
 impl GraphArgs {
     /// The converter's options; outputs of a model that the manifest knows are its default.
-    pub(crate) fn options(&self, known: Option<&ModelEntry>) -> ConvertOptions {
+    pub(crate) fn options(&self, known: Option<&ModelEntry>) -> anyhow::Result<ConvertOptions> {
+        let target = find_target(&self.target).map_err(|error| match error {
+            TargetError::Unknown { .. } => Usage(error.to_string()).into(),
+            error => anyhow::Error::from(error),
+        })?;
         let mut outputs = self.output.clone();
         if outputs.is_empty()
             && let Some(known) = known
@@ -60,17 +67,17 @@ impl GraphArgs {
                 .filter_map(|name| name.parse().ok())
                 .collect();
         }
-        ConvertOptions {
+        Ok(ConvertOptions {
             inputs: self.input.clone(),
             outputs,
             partition: PartitionOptions {
                 min_segment_size: usize::try_from(self.min_segment_size).unwrap_or(usize::MAX),
                 exclude_nodes: self.exclude_node.iter().cloned().collect(),
                 deny_ops: self.deny_op.iter().cloned().collect(),
+                target,
             },
-            target: self.target.clone(),
             allow_residual_only: self.allow_residual_only,
-        }
+        })
     }
 }
 

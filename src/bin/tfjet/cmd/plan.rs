@@ -26,7 +26,7 @@ impl Cmd {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
         let path = &self.model.model;
         let known = known(path);
-        let options = self.model.graph.options(known.as_ref());
+        let options = self.model.graph.options(known.as_ref())?;
         let lowered = lower_file(path, &options).map_err(at(path))?;
         let report = Report::new(&lowered, &options.partition);
         if let Some(file) = &self.csv {

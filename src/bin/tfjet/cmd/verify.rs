@@ -21,6 +21,7 @@ struct Verified {
     segments: usize,
     steps: usize,
     weights: usize,
+    engines: usize,
     len_bytes: usize,
 }
 
@@ -32,18 +33,20 @@ impl Cmd {
             segments: report.segments,
             steps: report.steps,
             weights: report.weights,
+            engines: report.engines,
             len_bytes: report.len_bytes,
         };
         if self.json {
             print(&(serde_json::to_string(&verified)? + "\n"))?;
         } else {
             print(&format!(
-                "{}: good; {} sections, {} segments, {} steps, {} weights, {} bytes\n",
+                "{}: good; {} sections, {} segments, {} steps, {} weights, {} engines, {} bytes\n",
                 self.bundle.display(),
                 verified.sections,
                 verified.segments,
                 verified.steps,
                 verified.weights,
+                verified.engines,
                 verified.len_bytes,
             ))?;
         }

@@ -175,7 +175,12 @@ fn fetch_package(
     };
     let package = &first.package;
     // Progress must not fail the command.
-    let _ = writeln!(io::stderr(), "fetching {}", package.describe());
+    let _ = writeln!(
+        io::stderr(),
+        "fetching {} (licence: {})",
+        package.describe(),
+        first.licence
+    );
     fs::create_dir_all(cache).map_err(FetchError::at(cache))?;
     let staging = tempfile::Builder::new()
         .prefix(".staging-")

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tfjet_core::{
-    DType, Dim, Layer, LayerSpec, NetworkSpec, NetworkTensor, ReshapeDim, Shape, Tensor, TensorId,
-    WeightsId,
+    DType, Dim, Layer, LayerSpec, NetworkSpec, NetworkTensor, ReshapeDim, Shape, Target, Tensor,
+    TensorId, WeightsId,
 };
 
 use super::layout::{Layout, inverse};
@@ -25,6 +25,7 @@ pub(super) struct NetworkBuilder<'a> {
     wires: BTreeMap<WireId, Placed>,
     layer_names: BTreeSet<String>,
     tensor_names: BTreeSet<String>,
+    narrows_int64: bool,
 }
 
 impl<'a> NetworkBuilder<'a> {
@@ -39,11 +40,13 @@ impl<'a> NetworkBuilder<'a> {
             wires: BTreeMap::new(),
             layer_names: BTreeSet::new(),
             tensor_names: BTreeSet::new(),
+            narrows_int64: false,
         }
     }
 
-    /// A builder that checks everything and keeps no weights.
-    pub(super) fn scratch(typed: &'a TypedGraph) -> Self {
+    /// A builder that checks everything and keeps no weights. With `narrows_int64` an int64
+    /// constant must fit into int32.
+    pub(super) fn scratch(typed: &'a TypedGraph, narrows_int64: bool) -> Self {
         Self {
             typed,
             weights: None,
@@ -51,6 +54,34 @@ impl<'a> NetworkBuilder<'a> {
             wires: BTreeMap::new(),
             layer_names: BTreeSet::new(),
             tensor_names: BTreeSet::new(),
+            narrows_int64,
+        }
+    }
+
+    /// Number of layers.
+    pub(super) fn layers(&self) -> usize {
+        self.spec.layers.len()
+    }
+
+    /// The first layer from `first` on that the target does not take.
+    pub(super) fn lacking(&self, first: usize, target: &Target) -> Option<(String, Refusal)> {
+        super::lacking(&self.spec, first, target)
+    }
+
+    /// Refuses a constant that the target cannot hold.
+    pub(super) fn check_constant(&self, name: &str, value: &Tensor) -> Result<(), Refusal> {
+        if !self.narrows_int64 || value.dtype() != DType::I64 {
+            return Ok(());
+        }
+        match value
+            .as_slice::<i64>()?
+            .iter()
+            .find(|v| i32::try_from(**v).is_err())
+        {
+            Some(v) => refuse(format!(
+                "`{name}` holds {v}, and the target computes int64 as int32"
+            )),
+            None => Ok(()),
         }
     }
 
@@ -193,6 +224,7 @@ impl<'a> NetworkBuilder<'a> {
         }
         let name = self.typed.graph.wire_name(wire);
         if let Some(value) = self.typed.fact(wire).value.clone() {
+            self.check_constant(&name, &value)?;
             let order = layout.order(shape.rank());
             let weights = self.weights(|| Ok(Arc::new(permute(&value, &order)?)))?;
             let layer = Layer::Constant { weights };

@@ -33,7 +33,8 @@ mod transpose;
 mod unary;
 mod weights;
 
-use tfjet_core::{AttrError, NetworkSpec};
+use tfjet_core::requirements::{lacks, narrows_int64};
+use tfjet_core::{AttrError, NetworkSpec, Target};
 
 use builder::NetworkBuilder;
 pub use layout::Layout;
@@ -196,14 +197,14 @@ pub fn lowered_ops() -> impl Iterator<Item = &'static str> {
     LOWERINGS.iter().map(|(name, _)| *name)
 }
 
-/// Can this node become layers, in whichever layout its inputs are at hand?
-pub fn validate(typed: &TypedGraph, id: NodeId) -> Result<(), Refusal> {
+/// Can this node become layers that the target takes, in whichever layout its inputs are at hand?
+pub fn validate(typed: &TypedGraph, id: NodeId, target: &Target) -> Result<(), Refusal> {
     let node = typed.graph.node(id);
     let Some(lower) = find(&node.op) else {
         return refuse(format!("op type {} has no layer", node.op));
     };
     for layout in [Layout::Native, Layout::ChannelsFirst] {
-        let mut builder = NetworkBuilder::scratch(typed);
+        let mut builder = NetworkBuilder::scratch(typed, target_narrows(target));
         for &wire in node
             .inputs
             .iter()
@@ -211,11 +212,31 @@ pub fn validate(typed: &TypedGraph, id: NodeId) -> Result<(), Refusal> {
         {
             builder.tensor(wire, layout)?;
         }
+        let first = builder.layers();
         let mut op = Op::new(&mut builder, id);
         lower(&mut op)?;
         op.finish()?;
+        if let Some((_, reason)) = builder.lacking(first, target) {
+            return Err(reason);
+        }
     }
     Ok(())
+}
+
+/// Does the target compute int64 tensors as int32?
+pub fn target_narrows(target: &Target) -> bool {
+    target
+        .release
+        .is_some_and(|release| narrows_int64(target.engine, release))
+}
+
+/// The first layer of a network, from layer `first` on, that the target does not take.
+pub fn lacking(network: &NetworkSpec, first: usize, target: &Target) -> Option<(String, Refusal)> {
+    let release = target.release?;
+    network.layers.iter().skip(first).find_map(|layer| {
+        let reason = lacks(target.engine, release, network, layer)?;
+        Some((layer.name.clone(), Refusal(reason)))
+    })
 }
 
 /// Lowers a segment: `nodes` in topological order, `inputs` and `outputs` in the order in which

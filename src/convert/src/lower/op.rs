@@ -209,6 +209,7 @@ impl<'b, 'a> Op<'b, 'a> {
         dims.extend_from_slice(shape.dims());
         let padded = Shape(dims);
         if let Some(value) = self.constant(index)? {
+            self.builder.check_constant(&self.node.name, &value)?;
             let sizes = padded.as_fixed().unwrap_or_default();
             let order = layout.order(rank);
             let arranged = layout.arrange(&sizes);

@@ -25,6 +25,8 @@ pub use cluster::{Clustering, best};
 pub use dag::Dag;
 pub use disposition::{Disposition, dispositions};
 
+use tfjet_core::Target;
+
 use crate::flops::flops;
 use crate::graph::{NodeId, TypedGraph, WireId};
 use crate::lower::{Refusal, validate};
@@ -38,6 +40,8 @@ pub struct PartitionOptions {
     pub exclude_nodes: BTreeSet<String>,
     /// Op types that stay outside.
     pub deny_ops: BTreeSet<String>,
+    /// What the segments are for.
+    pub target: Target,
 }
 
 impl Default for PartitionOptions {
@@ -46,6 +50,7 @@ impl Default for PartitionOptions {
             min_segment_size: 3,
             exclude_nodes: BTreeSet::new(),
             deny_ops: BTreeSet::new(),
+            target: Target::default(),
         }
     }
 }
@@ -138,7 +143,7 @@ fn refusal(typed: &TypedGraph, id: NodeId, options: &PartitionOptions) -> Option
             node.op
         )));
     }
-    validate(typed, id).err()
+    validate(typed, id, &options.target).err()
 }
 
 /// Is the op one of TensorFlow's control-flow primitives or of the state that loops carry?

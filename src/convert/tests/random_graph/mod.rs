@@ -408,6 +408,7 @@ impl Growing {
                 min_segment_size,
                 exclude_nodes: self.excluded,
                 deny_ops: denied.iter().map(|&op| op.into()).collect(),
+                ..PartitionOptions::default()
             },
         }
     }

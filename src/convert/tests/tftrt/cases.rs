@@ -177,7 +177,7 @@ fn by_tfjet(case: Case<'_>, excluded: &[&str], minimum: usize) -> Vec<BTreeSet<S
     let options = PartitionOptions {
         min_segment_size: minimum,
         exclude_nodes: excluded.iter().map(|&name| name.into()).collect(),
-        deny_ops: BTreeSet::new(),
+        ..PartitionOptions::default()
     };
     let typed = source::typed(&source, &[], &options).unwrap();
     let Parts { typed, partition } = Parts::new(typed, &options);

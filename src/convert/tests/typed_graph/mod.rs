@@ -7,7 +7,7 @@ mod pieces;
 mod reckless;
 
 use std::fmt;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use tfjet_convert::graph::{NodeId, TypedGraph, WireId, output_count};
@@ -219,8 +219,10 @@ impl Growing {
         {
             vec![(Some(DType::F32), shape.clone())]
         } else {
-            let Ok(found) = catch_unwind(|| typed(&self.nodes, &[], &PartitionOptions::default()))
-            else {
+            let found = catch_unwind(AssertUnwindSafe(|| {
+                typed(&self.nodes, &[], &PartitionOptions::default())
+            }));
+            let Ok(found) = found else {
                 return;
             };
             let fact = |typed: &TypedGraph, slot| {
