@@ -1,4 +1,4 @@
-//! Where `tfjet fetch` keeps what it got.
+//! Where `tfjet fetch` keeps what it got, and `tfjet-run prepare` what it built.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,33 @@ pub fn library_dirs() -> Vec<PathBuf> {
         .map(|cache| cache.join("onnxruntime"))
         .into_iter()
         .collect()
+}
+
+/// Where built engines and compiled kernels are kept.
+pub fn engine_dir() -> Option<PathBuf> {
+    Some(cache_dir()?.join("engines"))
+}
+
+/// Where TensorRT, TensorRT-RTX and NVRTC are looked for before the system's search path: beside
+/// the program, and in the cache.
+pub fn gpu_library_dirs() -> Vec<PathBuf> {
+    let program = env::current_exe().ok();
+    let beside = program
+        .as_deref()
+        .and_then(Path::parent)
+        .map(Path::to_owned);
+    let entries = ["tensorrt", "tensorrt-rtx"];
+    let cached = cache_dir().map(|cache| entries.map(|entry| cache.join(entry)));
+    beside
+        .into_iter()
+        .chain(cached.into_iter().flatten())
+        .collect()
+}
+
+/// TensorRT's library, or a folder that holds it, as `TFJET_TENSORRT` names it.
+pub fn tensorrt_variable() -> Option<PathBuf> {
+    let named = env::var_os("TFJET_TENSORRT").filter(|value| !value.is_empty());
+    named.map(PathBuf::from)
 }
 
 /// Where the file of an entry lies, or would lie.

@@ -1,3 +1,7 @@
 //! One file per command.
 
+pub(crate) mod bench;
+pub(crate) mod build_engine;
+pub(crate) mod doctor;
+pub(crate) mod prepare;
 pub(crate) mod run;

@@ -1,7 +1,9 @@
 //! `tfjet-run`: runs bundles on frames or arrays.
 #![forbid(unsafe_code)]
 
+mod backend;
 mod cmd;
+mod tensorrt;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,7 +12,8 @@ use clap::{Parser, Subcommand};
 
 /// Runs tfjet bundles.
 ///
-/// Exit codes: 0 good, 2 usage, 3 bad input, 4 missing library or device.
+/// Exit codes: 0 good, 2 usage, 3 bad input, 4 missing library or device, 5 not prepared (no
+/// engine for this machine, or it could not be built).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -21,6 +24,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(cmd::run::Cmd),
+    Prepare(cmd::prepare::Cmd),
+    Bench(cmd::bench::Cmd),
+    Doctor(cmd::doctor::Cmd),
+    #[command(hide = true)]
+    BuildEngine(cmd::build_engine::Cmd),
 }
 
 fn main() -> ExitCode {
@@ -33,8 +41,14 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
-    let Command::Run(run) = Cli::parse().command;
-    match run.run() {
+    let result = match Cli::parse().command {
+        Command::Run(cmd) => cmd.run(),
+        Command::Prepare(cmd) => cmd.run(),
+        Command::Bench(cmd) => cmd.run(),
+        Command::Doctor(cmd) => cmd.run(),
+        Command::BuildEngine(cmd) => cmd.run(),
+    };
+    match result {
         Ok(()) => ExitCode::from(tfjet::exit::GOOD),
         Err(error) => {
             let _ = writeln!(

@@ -11,9 +11,10 @@ use std::time::Instant;
 use anyhow::bail;
 use clap::Args;
 use tfjet::bundle::Bundle;
-use tfjet::cpu::Library;
 use tfjet::exit::Usage;
-use tfjet::runtime::{Session, SessionOptions};
+use tfjet::runtime::SessionOptions;
+
+use crate::backend::BackendArgs;
 
 /// Run a bundle over a video, a camera, images, or arrays
 #[derive(Debug, Args)]
@@ -49,12 +50,8 @@ pub(crate) struct Cmd {
     /// Run the arrays this many times and measure
     #[arg(long, value_name = "N", default_value = "1", requires = "inputs", conflicts_with = "source", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Threads of the CPU engine, 0 for all
-    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u16).range(..=256))]
-    threads: u16,
-    /// ONNX Runtime's library
-    #[arg(long, value_name = "PATH")]
-    onnxruntime: Option<PathBuf>,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -69,21 +66,10 @@ impl Cmd {
             ));
         }
         let bundle = Arc::new(Bundle::open(&self.bundle)?);
-        let library = match bundle.segment_count() {
-            0 => None,
-            _ => Some(Library::load(
-                self.onnxruntime.as_deref(),
-                &tfjet::cache::library_dirs(),
-            )?),
-        };
-        let options = SessionOptions {
-            threads: usize::from(self.threads),
-            ..SessionOptions::default()
-        };
-        let session = Session::load(bundle, library.as_ref(), &options)?;
+        let opened = self.backend.open(bundle, &SessionOptions::default())?;
         match (&self.source, &self.inputs) {
-            (Some(source), _) => frames::run(&self, source, session),
-            (None, Some(inputs)) => arrays::run(&self, inputs, session, start),
+            (Some(source), _) => frames::run(&self, source, opened),
+            (None, Some(inputs)) => arrays::run(&self, inputs, opened, start),
             (None, None) => Ok(()),
         }
     }

@@ -8,14 +8,17 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use tfjet::core::{Tensor, TensorView};
 use tfjet::exit::Usage;
-use tfjet::runtime::{Session, read_npz, write_npz};
+use tfjet::runtime::{read_npz, write_npz};
 
 use super::memory::peak_mib;
 use super::{Cmd, millis};
+use crate::backend::{BackendSummary, Opened};
 
 #[derive(Serialize)]
 struct Measured {
     model: String,
+    #[serde(flatten)]
+    backend: BackendSummary,
     runs: u32,
     /// From the start of `main` to a loaded session.
     load_ms: f64,
@@ -42,13 +45,12 @@ fn refuse_same(output: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn run(
-    cmd: &Cmd,
-    file: &Path,
-    mut session: Session,
-    start: Instant,
-) -> anyhow::Result<()> {
+pub(super) fn run(cmd: &Cmd, file: &Path, opened: Opened, start: Instant) -> anyhow::Result<()> {
     let load = start.elapsed();
+    let Opened {
+        mut session,
+        backend,
+    } = opened;
     if let Some(outputs) = &cmd.outputs {
         refuse_same(outputs, &[file, &cmd.bundle])?;
     }
@@ -74,6 +76,7 @@ pub(super) fn run(
     };
     let measured = Measured {
         model: session.manifest().model.clone(),
+        backend,
         runs: cmd.repeat,
         load_ms: millis(load),
         first_result_ms: millis(first),
@@ -93,9 +96,11 @@ pub(super) fn run(
         serde_json::to_string(&measured)?
     } else {
         format!(
-            "{}: {} runs, median {:.2} ms, p99 {:.2} ms, loaded in {:.0} ms, first result after {:.0} ms",
+            "{}: {} runs on {}, median {:.2} ms, p99 {:.2} ms, loaded in {:.0} ms, first result \
+             after {:.0} ms",
             measured.model,
             measured.runs,
+            measured.backend.text(),
             measured.median_ms,
             measured.p99_ms,
             measured.load_ms,

@@ -15,11 +15,14 @@ use tfjet::video::{
 
 use super::memory::peak_mib;
 use super::{Cmd, millis};
+use crate::backend::{BackendSummary, Opened};
 
 /// What a run came to.
 #[derive(Serialize)]
 struct Summary {
     model: String,
+    #[serde(flatten)]
+    backend: BackendSummary,
     segments: usize,
     residual: usize,
     frames: u64,
@@ -56,7 +59,8 @@ struct Loop {
     left_out: usize,
 }
 
-pub(super) fn run(cmd: &Cmd, text: &str, session: Session) -> anyhow::Result<()> {
+pub(super) fn run(cmd: &Cmd, text: &str, opened: Opened) -> anyhow::Result<()> {
+    let Opened { session, backend } = opened;
     let manifest = session.manifest().clone();
     let (Some(preprocess), [input]) = (&manifest.preprocess, manifest.inputs.as_slice()) else {
         bail!(Usage(format!(
@@ -110,7 +114,7 @@ pub(super) fn run(cmd: &Cmd, text: &str, session: Session) -> anyhow::Result<()>
             )
         })?;
     sinks.finish()?;
-    let summary = frame_loop.summary(source.dropped());
+    let summary = frame_loop.summary(source.dropped(), backend);
     print(
         &summary,
         cmd.json,
@@ -172,10 +176,11 @@ impl Loop {
         self.frames as f64 / self.begin.elapsed().as_secs_f64().max(1e-9)
     }
 
-    fn summary(&self, dropped: u64) -> Summary {
+    fn summary(&self, dropped: u64, backend: BackendSummary) -> Summary {
         let latency = self.latency.summary();
         Summary {
             model: self.manifest.model.clone(),
+            backend,
             segments: self.manifest.summary.segments.len(),
             residual: self.manifest.summary.residual,
             frames: self.frames,
@@ -196,9 +201,10 @@ fn print(summary: &Summary, json: bool, to_stderr: bool) -> anyhow::Result<()> {
         serde_json::to_string(summary)?
     } else {
         format!(
-            "model    {}\nsegments {} ({} ops outside)\nframes   {} at {:.1} fps\n\
+            "model    {}\ndevice   {}\nsegments {} ({} ops outside)\nframes   {} at {:.1} fps\n\
              latency  p50 {:.1} ms, p99 {:.1} ms\ndropped  {}{}",
             summary.model,
+            summary.backend.text(),
             summary.segments,
             summary.residual,
             summary.frames,

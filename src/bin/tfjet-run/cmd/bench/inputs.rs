@@ -1,0 +1,158 @@
+//! What a measured session is fed with.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use tfjet::core::{DType, Tensor};
+use tfjet::exit::Usage;
+use tfjet::runtime::{Session, read_npz};
+
+/// `--shape`.
+#[derive(Debug, Clone)]
+pub(super) struct ShapeFlag {
+    name: String,
+    dims: Vec<usize>,
+}
+
+pub(super) fn parse_shape(text: &str) -> Result<ShapeFlag, String> {
+    let wrong = || format!("`{text}` is not NAME=1x224x224x3");
+    let (name, dims) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let dims: Result<Vec<usize>, _> = match dims {
+        "" => Ok(Vec::new()),
+        dims => dims.split('x').map(str::parse).collect(),
+    };
+    match dims {
+        Ok(dims) if !name.is_empty() => Ok(ShapeFlag {
+            name: name.into(),
+            dims,
+        }),
+        _ => Err(wrong()),
+    }
+}
+
+/// One tensor for each input of the model: from a file, or noise of the model's shape, where the
+/// flags give the sizes that it leaves open.
+pub(super) fn fill(
+    session: &Session,
+    shapes: &[ShapeFlag],
+    file: Option<&Path>,
+) -> anyhow::Result<Vec<Tensor>> {
+    let specs = &session.manifest().inputs;
+    if let Some(file) = file {
+        return tfjet::arrays::inputs(specs, read_npz(file)?)
+            .with_context(|| file.display().to_string());
+    }
+    if let Some(stranger) = shapes
+        .iter()
+        .find(|flag| specs.iter().all(|spec| spec.name != flag.name))
+    {
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        bail!(Usage(format!(
+            "--shape names `{}`; the model's inputs are {}",
+            stranger.name,
+            names.join(", ")
+        )));
+    }
+    let mut noise = Noise(1);
+    let mut filled = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let flag = shapes.iter().find(|flag| flag.name == spec.name);
+        let dims = match (flag, &spec.shape) {
+            (Some(flag), Some(shape)) if !shape.admits(&flag.dims) => bail!(Usage(format!(
+                "--shape {}={:?} does not fit the model's {shape}",
+                spec.name, flag.dims
+            ))),
+            (Some(flag), _) => flag.dims.clone(),
+            (None, shape) => match shape.as_ref().and_then(tfjet::core::Shape::as_fixed) {
+                Some(dims) => dims,
+                None => bail!(Usage(format!(
+                    "the model leaves sizes of `{}` open: give --shape {}=...",
+                    spec.name, spec.name
+                ))),
+            },
+        };
+        filled.push(noise.tensor(spec.dtype, &dims)?);
+    }
+    Ok(filled)
+}
+
+/// The tensors in the memory from which the session reads fastest.
+pub(super) fn in_session_memory(
+    session: &Session,
+    given: &[Tensor],
+) -> anyhow::Result<Vec<Tensor>> {
+    let mut filled = Vec::with_capacity(given.len());
+    for (index, tensor) in given.iter().enumerate() {
+        let mut copy = session.input_tensor(index);
+        copy.copy_from(&tensor.view())?;
+        filled.push(copy);
+    }
+    Ok(filled)
+}
+
+/// A linear congruential generator.
+struct Noise(u32);
+
+impl Noise {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+
+    /// Floats in 0..1, bytes of any value, other integers 0 or 1.
+    fn tensor(&mut self, dtype: DType, dims: &[usize]) -> anyhow::Result<Tensor> {
+        let mut tensor = Tensor::zeros(dtype, dims)?;
+        let unit = |bits: u32| bits as f32 / (1 << 24) as f32;
+        match dtype {
+            DType::F32 => {
+                for value in tensor.as_mut_slice::<f32>()? {
+                    *value = unit(self.next());
+                }
+            }
+            DType::F16 => {
+                for value in tensor.as_mut_slice::<half::f16>()? {
+                    *value = half::f16::from_f32(unit(self.next()));
+                }
+            }
+            DType::U8 => tensor.bytes_mut().fill_with(|| self.next() as u8),
+            DType::I32 => {
+                for value in tensor.as_mut_slice::<i32>()? {
+                    *value = (self.next() & 1) as i32;
+                }
+            }
+            _ => {}
+        }
+        Ok(tensor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read() {
+        for (text, expected) in [
+            ("x=1x224x224x3", Some(("x", vec![1, 224, 224, 3]))),
+            ("a=b=2", Some(("a=b", vec![2]))),
+            ("scalar=", Some(("scalar", vec![]))),
+            ("x", None),
+            ("=1", None),
+            ("x=1xx2", None),
+            ("x=-1", None),
+        ] {
+            let found = parse_shape(text).ok().map(|flag| (flag.name, flag.dims));
+            let expected = expected.map(|(name, dims)| (name.to_owned(), dims));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn noise_is_neither_constant_nor_out_of_range() {
+        let tensor = Noise(1).tensor(DType::F32, &[1000]).unwrap();
+        let values = tensor.as_slice::<f32>().unwrap();
+        assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
+        let mean = values.iter().sum::<f32>() / 1000.0;
+        assert!((0.4..0.6).contains(&mean), "{mean}");
+    }
+}

@@ -1,0 +1,269 @@
+//! The process that builds one engine: started, watched, and turned into an engine or an error.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tfjet::exit::{self, Failed};
+
+use super::progress::{Message, Progress};
+
+/// How often a signal to this process is looked for.
+const POLL: Duration = Duration::from_millis(50);
+/// Longest line that the building process may print.
+const MAX_LINE: u64 = 1 << 16;
+
+/// One engine to build.
+pub(super) struct Job<'a> {
+    /// What is said of it while it runs.
+    pub(super) title: String,
+    /// Segment and name, for errors.
+    pub(super) segment: String,
+    /// The executable that has the command `build-engine`.
+    pub(super) builder: &'a Path,
+    pub(super) arguments: Vec<OsString>,
+    /// What the process writes the engine to, and its timing cache.
+    pub(super) engine: PathBuf,
+    pub(super) timing: PathBuf,
+    /// Where its standard error goes.
+    pub(super) log: PathBuf,
+}
+
+/// What a build gave.
+pub(super) struct Built {
+    pub(super) engine: Vec<u8>,
+    pub(super) timing: Option<Vec<u8>>,
+    pub(super) took: Duration,
+}
+
+impl Job<'_> {
+    /// Builds. When `stop` is set, the process is ended.
+    pub(super) fn run(&self, stop: &AtomicBool) -> anyhow::Result<Built> {
+        let log = File::create(&self.log).with_context(|| self.log.display().to_string())?;
+        let mut command = Command::new(self.builder);
+        command.arg("build-engine").args(&self.arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        if std::env::var_os("TFJET_LOG").is_none() {
+            command.env("TFJET_LOG", "info,tfjet_tensorrt=debug");
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.builder.display()))?;
+        let mut child = Guard(child);
+        let messages = child.0.stdout.take().map(read_messages);
+        let mut progress = Progress::begin(self.title.clone());
+        let reported = messages
+            .and_then(|messages| watch(&messages, &mut progress, || stop.load(Ordering::Relaxed)));
+        if stop.load(Ordering::Relaxed) {
+            drop(child);
+            progress.end();
+            return Err(self.failed(
+                exit::NOT_PREPARED,
+                "stopped by a signal; no engine was kept",
+            ));
+        }
+        let status = child.0.wait().context("the building process")?;
+        let took = progress.end();
+        if !status.success() {
+            return Err(self.ended(status, reported));
+        }
+        let engine = fs::read(&self.engine).unwrap_or_default();
+        if engine.is_empty() {
+            return Err(self.failed(
+                exit::NOT_PREPARED,
+                "the building process ended well and left no engine",
+            ));
+        }
+        let timing = fs::read(&self.timing)
+            .ok()
+            .filter(|bytes| !bytes.is_empty());
+        Ok(Built {
+            engine,
+            timing,
+            took,
+        })
+    }
+
+    /// The error for a process that ended without success.
+    fn ended(&self, status: ExitStatus, reported: Option<(String, u8)>) -> anyhow::Error {
+        let (code, text) = match (reported, status.signal(), status.code()) {
+            (_, Some(signal), _) => (exit::NOT_PREPARED, killed_by(signal)),
+            (Some((text, code)), ..) => (code, text),
+            (None, None, code) => (
+                exit::NOT_PREPARED,
+                match code {
+                    Some(code) => format!("the building process ended with exit code {code}"),
+                    None => "the building process ended".into(),
+                },
+            ),
+        };
+        self.failed(code, &text)
+    }
+
+    fn failed(&self, code: u8, text: &str) -> anyhow::Error {
+        let (segment, log) = (&self.segment, self.log.display());
+        Failed {
+            code,
+            text: format!("{segment}: {text} (log: {log})"),
+        }
+        .into()
+    }
+}
+
+/// What a signal says about a build.
+fn killed_by(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        _ => "",
+    };
+    let name = match name {
+        "" => format!("signal {signal}"),
+        name => name.to_owned(),
+    };
+    match signal {
+        9 => format!(
+            "the build was killed ({name}), most likely because memory ran out: stop other \
+             programs, add swap, or give a smaller --workspace"
+        ),
+        4 | 6 | 7 | 8 | 11 => format!("the build crashed inside the library ({name})"),
+        _ => format!("the build was ended by {name}"),
+    }
+}
+
+/// Ends the process when it is dropped.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Both fail only where the process has ended and was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The lines of the process that are messages, as they come.
+fn read_messages(stdout: ChildStdout) -> Receiver<Message> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            // A library may print lines of its own.
+            if let Ok(message) = serde_json::from_slice(&line)
+                && sender.send(message).is_err()
+            {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Shows progress until the process closes its output or `stopped` says so. Gives the error that
+/// the process reported.
+fn watch(
+    messages: &Receiver<Message>,
+    progress: &mut Progress,
+    stopped: impl Fn() -> bool,
+) -> Option<(String, u8)> {
+    let mut reported = None;
+    while !stopped() {
+        match messages.recv_timeout(POLL) {
+            Ok(Message::Progress { phase, step, steps }) => progress.update(&phase, step, steps),
+            Ok(Message::Error { text, code }) => reported = Some((text, code)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        progress.draw();
+    }
+    reported
+}
+
+/// A folder for what the building processes write, inside the cache so that both are on one file
+/// system. It goes when it is dropped.
+pub(super) struct Workplace(PathBuf);
+
+const WORKPLACE: &str = ".building-";
+
+impl Workplace {
+    /// Makes the folder, and removes those of processes that are gone.
+    pub(super) fn new(cache: &Path) -> anyhow::Result<Self> {
+        for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.strip_prefix(WORKPLACE));
+            if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let path = cache.join(format!("{WORKPLACE}{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_told_apart() {
+        for (signal, expected) in [
+            (9, "killed (SIGKILL), most likely because memory ran out"),
+            (11, "crashed inside the library (SIGSEGV)"),
+            (6, "crashed inside the library (SIGABRT)"),
+            (15, "ended by SIGTERM"),
+            (42, "ended by signal 42"),
+        ] {
+            assert!(killed_by(signal).contains(expected), "{signal}");
+        }
+    }
+
+    #[test]
+    fn folders_of_processes_that_are_gone_are_removed() {
+        let cache = std::env::temp_dir().join(format!("tfjet-workplace-{}", std::process::id()));
+        // The largest process number is below 2^22 on Linux.
+        let gone = cache.join(".building-99999999");
+        fs::create_dir_all(&gone).unwrap();
+        let workplace = Workplace::new(&cache).unwrap();
+        assert!(!gone.exists());
+        fs::write(workplace.file("engine"), "part").unwrap();
+        drop(workplace);
+        assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
+        fs::remove_dir_all(cache).unwrap();
+    }
+}

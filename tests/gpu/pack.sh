@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Collects what tests/gpu/run.sh needs on a machine with a GPU but without Rust or a network.
+#
+#   tests/gpu/pack.sh OUT [RESNET50.pb]
+#
+# OUT/bin: tfjet-run (without GStreamer), the raw enqueue loop, the test programs that use a GPU.
+# OUT/models: bundles for x86-gpu and reference outputs of TensorFlow where ../shared has them.
+# ResNet-50 (made by scripts/make_resnet50.py) lies in OUT/resnet50, split into parts of 48 MB.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+out=$(mkdir -p "${1:?folder to fill}" && cd "$1" && pwd)
+resnet=${2:-}
+[[ -z $resnet ]] || resnet=$(realpath "$resnet")
+cd "$root"
+shared=${TFJET_SHARED:-../shared}
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$out/bin" "$out/models"
+
+cargo build --release --locked --bin tfjet
+cargo build --release --locked --no-default-features --features run \
+  --bin tfjet-run --example raw_enqueue --target-dir "$target/gpu"
+cp "$target/gpu/release/tfjet-run" "$out/bin/"
+cp "$target/gpu/release/examples/raw_enqueue" "$out/bin/raw-enqueue"
+
+tests() { # PACKAGE TEST NAME
+  cargo test --locked -p "$1" --test "$2" --no-run --message-format=json 2>/dev/null |
+    python3 -c '
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("executable") and message["target"]["name"] == sys.argv[1]:
+        print(message["executable"])' "$2" | tail -1 | xargs -I{} cp {} "$out/bin/$3"
+}
+tests tfjet-cuda gpu cuda-gpu
+tests tfjet-cuda kernels cuda-kernels
+tests tfjet-tensorrt layers tensorrt-layers
+tests tfjet-runtime gpu runtime-gpu
+strip --strip-debug "$out"/bin/*
+
+tfjet=$target/release/tfjet
+for name in centernet efficientnet-lite0 openpose; do
+  "$tfjet" fetch "$name"
+  "$tfjet" convert "$name" --target x86-gpu --out "$out/models/$name.jet"
+done
+if [[ -d $shared/models ]]; then
+  "$tfjet" convert "$shared/models/fer_minixception.pb" --target x86-gpu --out "$out/models/fer.jet"
+  "$tfjet" convert "$shared/models/ssd_mobilenet_v1_0.25_coco90.pb" --target x86-gpu \
+    --input "$SSD_INPUT" --output raw_detection_boxes --output raw_detection_scores \
+    --out "$out/models/ssd.jet"
+  for name in centernet efficientnet_lite0_imagenet openpose_mobilenet_thin fer_minixception; do
+    cp "$shared/models/ref/$name.npz" "$out/models/"
+  done
+else
+  echo "pack: no $shared/models: no reference outputs of TensorFlow, no fer, no SSD" >&2
+fi
+if [[ -n $resnet ]]; then
+  mkdir -p "$out/resnet50"
+  "$tfjet" convert "$resnet" --target x86-gpu --out "$out/resnet50.jet"
+  for part in a b; do rm -rf "$out/resnet50/$part"; mkdir -p "$out/resnet50/$part"; done
+  half=$(($(stat -c %s "$out/resnet50.jet") / 2))
+  head -c "$half" "$out/resnet50.jet" >"$out/resnet50/a/resnet50.jet.0"
+  tail -c "+$((half + 1))" "$out/resnet50.jet" >"$out/resnet50/b/resnet50.jet.1"
+  rm "$out/resnet50.jet"
+fi
+du -sh "$out"/*

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# The checks and measurements that take a GPU, on a machine without Rust.
+#
+#   tests/gpu/run.sh BIN MODELS LIBS OUT [STEP...]
+#
+# BIN and MODELS come from tests/gpu/pack.sh, LIBS holds libnvinfer.so.8 and its builder resource,
+# OUT takes logs and figures. Steps: tests parity faults sanitizer bench raw pytorch; all of them
+# when none is named. A step that fails does not stop the others; the last lines sum up.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+bin=$(realpath "$1") models=$(realpath "$2") libs=$(realpath "$3") out=$(mkdir -p "$4" && realpath "$4")
+shift 4
+steps=("$@")
+((${#steps[@]})) || steps=(tests parity faults sanitizer bench raw pytorch)
+export LD_LIBRARY_PATH=$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export TFJET_TENSORRT=$libs/libnvinfer.so.8 TFJET_CACHE=${TFJET_CACHE:-/tmp/tfjet-cache}
+export PYTHONUNBUFFERED=1
+run=$bin/tfjet-run
+summary=$out/summary.txt
+: >>"$summary"
+say() { echo "$*" | tee -a "$summary"; }
+# TensorRT 8.5.2 knows no cuBLAS or cuDNN here, hence no tactic sources but its own.
+common=(--tactic-sources none --workspace 4096 --tensorrt "$TFJET_TENSORRT")
+
+check() { # NAME LIMIT_SECONDS COMMAND...: one line in the summary, the output in a log
+  local name=$1 limit=$2 start=$SECONDS rc=0
+  shift 2
+  timeout "$limit" "$@" >"$out/$name.log" 2>&1 || rc=$?
+  if ((rc)); then say "FAIL $name (exit $rc, $((SECONDS - start)) s)"; tail -15 "$out/$name.log"
+  else say "ok   $name ($((SECONDS - start)) s)"; fi
+  return "$rc"
+}
+prepare() { # NAME BUNDLE OUT ARGUMENT...
+  local name=$1 bundle=$2 target=$3
+  shift 3
+  check "prepare-$name" 300 "$run" prepare "$bundle" "${common[@]}" --write-back "$target" "$@"
+}
+
+has() { [[ " ${steps[*]} " == *" $1 "* ]]; }
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader | tee -a "$summary"
+check doctor 60 "$run" doctor --tensorrt "$TFJET_TENSORRT"
+cat "$out/doctor.log"
+
+if has tests; then
+  for name in cuda-gpu cuda-kernels tensorrt-layers runtime-gpu; do
+    [[ -x $bin/$name ]] && check "$name" 400 "$bin/$name" --nocapture --test-threads 1
+  done
+  grep -h 'test result\|layers:' "$out"/{cuda-gpu,cuda-kernels,tensorrt-layers,runtime-gpu}.log | tee -a "$summary"
+fi
+
+# BUNDLE REFERENCE LIMIT_FP32 LIMIT_FP16 [parity.py's rows]
+parity() {
+  local model=$1 reference=$models/$2.npz precision limit
+  shift 2
+  local limits=("$1" "$2")
+  shift 2
+  [[ -f $models/$model.jet && -f $reference ]] || { say "skip parity $model: no bundle or reference"; return; }
+  local shapes=() i=0
+  while read -r shape; do shapes+=(--shape "$shape"); done < <(python3 - "$reference" <<'PY'
+import sys, numpy
+for name, array in numpy.load(sys.argv[1]).items():
+    if name.startswith("in:"):
+        print(f"{name[3:]}={'x'.join(map(str, array.shape))}")
+PY
+  )
+  for precision in fp32 fp16; do
+    limit=${limits[i++]}
+    local tf32=()
+    [[ $precision == fp32 ]] && tf32=(--no-tf32)
+    prepare "$model-$precision" "$models/$model.jet" "$out/$model-$precision.jet" \
+      --precision "$precision" "${tf32[@]}" "${shapes[@]}" || continue
+    check "run-$model-$precision" 60 "$run" run "$out/$model-$precision.jet" --device gpu \
+      --inputs "$reference" --outputs "/tmp/$model-$precision.npz" --repeat 20 --json || continue
+    grep -h median "$out/run-$model-$precision.log" | tee -a "$summary"
+    check "parity-$model-$precision" 60 python3 "$here/parity.py" "$reference" \
+      "/tmp/$model-$precision.npz" "$limit" "$@"
+    cat "$out/parity-$model-$precision.log" >>"$summary"
+  done
+}
+if has parity; then
+  parity fer fer_minixception 1e-3 2e-2
+  parity efficientnet-lite0 efficientnet_lite0_imagenet 1e-3 2e-2
+  parity openpose openpose_mobilenet_thin 1e-3 2e-2
+  parity centernet centernet 1e-3 2e-2 --rows 20
+  parity ssd ssd_cut 1e-3 2e-2
+fi
+if has faults; then
+  check faults 300 "$here/faults.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
+  cat "$out/faults.log" >>"$summary"
+fi
+if has sanitizer; then
+  check sanitizer 400 compute-sanitizer --error-exitcode 9 "$run" run "$out/fer-fp32.jet" --device gpu \
+    --inputs "$models/fer_minixception.npz" --repeat 3
+  grep -h 'ERROR SUMMARY' "$out/sanitizer.log" | tee -a "$summary"
+fi
+if has bench && [[ -f $models/resnet50.jet ]]; then
+  for precision in fp32 fp16; do
+    for batch in 1 8 128; do
+      name=resnet50-$precision-$batch
+      prepare "$name" "$models/resnet50.jet" "/tmp/$name.jet" --precision "$precision" \
+        --shape "input=${batch}x224x224x3" || continue
+      check "bench-$name" 60 "$run" bench "/tmp/$name.jet" --shape "input=${batch}x224x224x3" \
+        --duration 2 --json
+      cat "$out/bench-$name.log" >>"$summary"
+      if has raw; then
+        target=$(python3 -c "print('trt8.5.2-sm90-$precision')")
+        check "raw-$name" 60 "$bin/raw-enqueue" "/tmp/$name.jet" "$target" 2 "$TFJET_TENSORRT" \
+          "${batch}x224x224x3"
+        cat "$out/raw-$name.log" >>"$summary"
+      fi
+    done
+  done
+  check bench-layers 60 "$run" bench "/tmp/resnet50-fp16-8.jet" --shape input=8x224x224x3 --duration 1 --layers
+fi
+if has pytorch; then
+  check pytorch 200 python3 "$here/pytorch_resnet50.py" 1.5
+  cat "$out/pytorch.log" >>"$summary"
+fi
+echo; cat "$summary"
+! grep -q '^FAIL' "$summary"
