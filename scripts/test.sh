@@ -17,4 +17,8 @@ library=$cache/onnxruntime/libonnxruntime.so.1.32.0
 if [[ -z ${TFJET_ONNXRUNTIME:-} && -f $library ]]; then
   export TFJET_ONNXRUNTIME=$library
 fi
+library=$cache/tensorrt-rtx/libtensorrt_rtx.so.1
+if [[ -z ${TFJET_TENSORRT_RTX:-} && -f $library ]]; then
+  export TFJET_TENSORRT_RTX=$library
+fi
 cargo test --workspace --all-features --locked

@@ -106,6 +106,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
 mod tests {
     use anyhow::Context as _;
     use tfjet_cuda::CudaError;
+    use tfjet_runtime::NotPrepared;
     use tfjet_tensorrt::{Flavor, TensorRtError};
 
     use super::*;
@@ -120,7 +121,7 @@ mod tests {
             flavor: Flavor::TensorRt,
             tried: vec!["libnvinfer.so.10".into()],
         };
-        let not_prepared = EngineSetError::NotPrepared {
+        let not_prepared = NotPrepared {
             bundle: "model.jet".into(),
             machine: "trt8.5.2-sm90".into(),
             precision: None,
@@ -142,7 +143,10 @@ mod tests {
             (GpuError::from(no_driver()).into(), MISSING),
             (CudaError::StreamBusy.into(), BAD_INPUT),
             (no_tensorrt.into(), MISSING),
-            (not_prepared.into(), NOT_PREPARED),
+            (
+                EngineSetError::from(Box::new(not_prepared)).into(),
+                NOT_PREPARED,
+            ),
             (damaged().into(), NOT_PREPARED),
             (EngineSetError::from(damaged()).into(), NOT_PREPARED),
             (unwritable.into(), BAD_INPUT),

@@ -6,6 +6,7 @@ mod common;
 
 mod arrays;
 mod bundles;
+mod engines;
 mod models;
 mod usage;
 mod video;

@@ -61,15 +61,20 @@ pub(crate) fn tfjet() -> Program {
     Program::new(env!("CARGO_BIN_EXE_tfjet"))
 }
 
-/// The runtime.
+/// The runtime on a machine that has no GPU, whatever this one has.
 pub(crate) fn tfjet_run() -> Program {
-    Program::new(env!("CARGO_BIN_EXE_tfjet-run"))
+    Program::new(env!("CARGO_BIN_EXE_tfjet-run")).env("TFJET_CUDA_DRIVER", "/none/libcuda.so.1")
 }
 
 /// A program that is about to be run.
 pub(crate) struct Program(Command);
 
 impl Program {
+    /// Any program.
+    pub(crate) fn at(path: &str) -> Self {
+        Self::new(path)
+    }
+
     fn new(path: &str) -> Self {
         let mut command = Command::new(path);
         command.env_remove("TFJET_LOG").current_dir(root());

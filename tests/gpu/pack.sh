@@ -38,14 +38,21 @@ tests tfjet-runtime gpu runtime-gpu
 strip --strip-debug "$out"/bin/*
 
 tfjet=$target/release/tfjet
-for name in centernet efficientnet-lite0 openpose; do
+cache=${TFJET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tfjet}
+export TFJET_CACHE=$cache
+while read -r name file; do
   "$tfjet" fetch "$name"
-  "$tfjet" convert "$name" --target x86-gpu --out "$out/models/$name.jet"
-done
+  "$tfjet" convert "$cache/$name/$file" --target x86-gpu --out "$out/models/$name.jet"
+done <<'MODELS'
+centernet centernet.json
+efficientnet-lite0 efficientnet_lite0.pb
+openpose openpose_mobilenet_thin.pb
+MODELS
 if [[ -d $shared/models ]]; then
   "$tfjet" convert "$shared/models/fer_minixception.pb" --target x86-gpu --out "$out/models/fer.jet"
   "$tfjet" convert "$shared/models/ssd_mobilenet_v1_0.25_coco90.pb" --target x86-gpu \
-    --input "$SSD_INPUT" --output raw_detection_boxes --output raw_detection_scores \
+    --input Preprocessor/map/TensorArrayStack/TensorArrayGatherV3=1x300x300x3 \
+    --output raw_detection_boxes --output raw_detection_scores \
     --out "$out/models/ssd.jet"
   for name in centernet efficientnet_lite0_imagenet openpose_mobilenet_thin fer_minixception; do
     cp "$shared/models/ref/$name.npz" "$out/models/"

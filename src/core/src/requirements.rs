@@ -5,8 +5,8 @@
 //! builder expresses it. Where a release may or may not take something, it is taken not to.
 
 use crate::{
-    ActivationType, DType, Dim, ElementWiseOperation, EngineKind, InterpolationMode, Layer,
-    LayerSpec, NetworkSpec, NetworkTensor, ReduceOperation, Release, SampleMode, TensorId,
+    ActivationType, DType, Dim, ElementWiseOperation, EngineKind, GatherMode, InterpolationMode,
+    Layer, LayerSpec, NetworkSpec, NetworkTensor, ReduceOperation, Release, SampleMode, TensorId,
     UnaryOperation,
 };
 
@@ -132,6 +132,7 @@ impl Library {
             Layer::Unary { .. } | Layer::Activation { .. } if rank == 0 && self.before(10, 0) => {
                 Some(format!("has no {kind} of a scalar before 10.0"))
             }
+            Layer::Softmax { .. } if rank < 2 => Some("has no Softmax of a vector".into()),
             Layer::Unary { operation } if !unary(*operation, dtype) => no(format!("{operation:?}")),
             Layer::Activation { kind, .. } if !activation(*kind, dtype) => no(format!("{kind:?}")),
             Layer::ElementWise { operation } if !element_wise(*operation, dtype) => {
@@ -145,6 +146,20 @@ impl Library {
                 mode: SampleMode::Symmetric,
                 ..
             } => Some("has no mirroring that repeats the border".into()),
+            // TensorRT 8 could, in int32, but what it takes newer releases are to take too.
+            Layer::Slice {
+                mode: SampleMode::Fill(_) | SampleMode::Reflect,
+                ..
+            } if dtype == DType::I64 && self.engine == EngineKind::TensorRt => {
+                no("slice that reads outside".into())
+            }
+            Layer::Gather {
+                mode: GatherMode::Nd,
+            } => {
+                let tuple = inputs.get(1)?.shape.dims().last()?;
+                let open = matches!(tuple, Dim::Symbolic(_));
+                open.then(|| "gathers by tuples of known length only".into())
+            }
             Layer::Resize { mode, size, .. } => {
                 let first = size.iter().position(Option::is_some).unwrap_or(size.len());
                 if size.len() - first > RESIZED_AXES {

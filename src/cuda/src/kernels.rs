@@ -21,6 +21,8 @@ mod error;
 mod launch;
 #[allow(unsafe_code, reason = "launches kernels on regions it has checked")]
 mod movement;
+#[cfg(test)]
+mod programs;
 #[allow(unsafe_code, reason = "launches kernels on regions it has checked")]
 mod reduce;
 #[allow(unsafe_code, reason = "launches kernels on regions it has checked")]

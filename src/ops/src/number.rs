@@ -249,7 +249,10 @@ macro_rules! float {
             fn cosh(self) -> Self { $t::cosh(self) }
             fn tanh(self) -> Self { $t::tanh(self) }
             fn asinh(self) -> Self { libm_hyperbolic::$t::asinh(self) }
-            fn acosh(self) -> Self { libm_hyperbolic::$t::acosh(self) }
+            fn acosh(self) -> Self {
+                // `acoshf` gives finite values below -2.
+                if self < 1.0 { Self::NAN } else { libm_hyperbolic::$t::acosh(self) }
+            }
             fn atanh(self) -> Self { libm_hyperbolic::$t::atanh(self) }
             fn ceil(self) -> Self { $t::ceil(self) }
             fn floor(self) -> Self { $t::floor(self) }

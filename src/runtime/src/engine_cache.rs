@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tfjet_bundle::{Bundle, BundleError, BundleWriter, SectionKind, replace_file};
 
 pub use entry::EngineEntry;
-pub use error::{EngineCacheError, EngineSetError};
+pub use error::{EngineCacheError, EngineSetError, NotPrepared};
 pub use key::{EngineKey, MachineKey, NetworkHash};
 pub use set::{EngineOrigin, EngineSet};
 

@@ -21,6 +21,7 @@ mod load;
 mod memory;
 mod placement;
 mod plan;
+mod record;
 mod residual;
 mod run;
 mod source;

@@ -47,7 +47,7 @@ mod sources;
 pub use engine::{Backend, CpuBackend, Engine, EngineError};
 pub use engine_cache::{
     EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineOrigin, EngineSet, EngineSetError,
-    MachineKey, NetworkHash,
+    MachineKey, NetworkHash, NotPrepared,
 };
 pub use error::SessionError;
 pub use executor::StepTiming;

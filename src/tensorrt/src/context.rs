@@ -193,22 +193,32 @@ impl ExecutionContext {
     }
 
     /// Reports each layer's milliseconds of every run to `report`, or to nobody. A run that is
-    /// reported is waited for by [`ExecutionContext::enqueue`].
+    /// reported is waited for by [`ExecutionContext::enqueue`], and so is every later one of the
+    /// same context: make another for runs at full speed.
+    ///
+    /// # Errors
+    ///
+    /// [`TensorRtError::MissingMethod`].
     pub fn set_profiler(&mut self, report: Option<LayerReport>) -> Result<(), TensorRtError> {
         let object = &self.shared.object;
-        let profiler = report.map(|report| Profiler::new(object.api(), report));
-        let pointer = profiler
-            .as_ref()
-            .map_or(std::ptr::null_mut(), |profiler| profiler.as_ptr());
         let mut kept = self
             .shared
             .profiler
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the context is alive and ours alone; the profiler is kept beside it until
-        // another takes its place.
-        unsafe { object.call::<()>(|s| &s.execution_context.set_profiler, (pointer,)) }?;
-        *kept = profiler;
+        // A profiler stays for the context's life: TensorRT 8.5.2 crashes in a run after
+        // `setProfiler(nullptr)`.
+        if let Some(profiler) = &*kept {
+            profiler.report_to(report.unwrap_or_else(|| Box::new(|_, _| ())));
+            return Ok(());
+        }
+        let Some(report) = report else {
+            return Ok(());
+        };
+        let profiler = Profiler::new(object.api(), report);
+        // SAFETY: the context is alive and ours alone; the profiler is kept beside it for its life.
+        unsafe { object.call::<()>(|s| &s.execution_context.set_profiler, (profiler.as_ptr(),)) }?;
+        *kept = Some(profiler);
         Ok(())
     }
 

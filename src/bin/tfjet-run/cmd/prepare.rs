@@ -218,7 +218,13 @@ impl Build<'_> {
         };
         let (status, header, len_bytes) = match found {
             Some(entry) => (Status::Cached, entry.header().clone(), entry.bytes().len()),
-            None => self.build(wanted, &key)?,
+            None => match self.own_engine(wanted)? {
+                Some((header, engine)) => {
+                    self.cache.put(&header, engine)?;
+                    (Status::Bundle, header, engine.len())
+                }
+                None => self.build(wanted, &key)?,
+            },
         };
         Ok(SegmentReport {
             segment: wanted.segment,
@@ -229,6 +235,17 @@ impl Build<'_> {
             profiles: header.profiles,
             file: self.cache.path(&key).display().to_string(),
         })
+    }
+
+    /// The very engine in the bundle, where it is there.
+    fn own_engine(&self, wanted: &Wanted) -> anyhow::Result<Option<(EngineHeader, &[u8])>> {
+        let (target, segment) = (wanted.header.target(), wanted.segment);
+        let mut ids = self.bundle.engine_ids();
+        if self.cmd.force || !ids.any(|id| id.target == target && id.index == segment) {
+            return Ok(None);
+        }
+        let (header, engine) = self.bundle.engine(&target, segment)?;
+        Ok((header.key == wanted.header.key).then_some((header, engine)))
     }
 
     fn build(

@@ -24,6 +24,9 @@ use tfjet_tensorrt::{
 /// Names the library's file, or a folder that holds it.
 const VARIABLE: &str = "TFJET_TENSORRT_RTX";
 
+/// The builder's settings, as `tfjet-run prepare` writes those of its defaults.
+const FLAGS: &str = "tf32=on workspace=default tactics=default dla=none layers=names";
+
 /// How engines are built.
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
@@ -117,6 +120,7 @@ impl EngineArgs {
             let network = bundle.network(segment)?;
             let options = BuildOptions {
                 precision: self.precision.unwrap_or_default(),
+                tf32: true,
                 profiles: profile(&network, &ranges)?.into_iter().collect(),
                 ..BuildOptions::default()
             };
@@ -144,6 +148,7 @@ impl EngineArgs {
                 library: library.version().key(),
                 precision: options.precision.name().into(),
                 profiles: options.profiles.iter().map(described).collect(),
+                flags: FLAGS.into(),
                 build_seconds: start.elapsed().as_secs_f32(),
                 ..EngineHeader::default()
             };

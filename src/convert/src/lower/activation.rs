@@ -38,6 +38,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
 fn prelu(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let layout = op.layout(0)?;
     let (dtype, shape) = op.output_type(0)?;
+    op.broadcasts(1, dtype, &shape)?;
     let input = op.tensor(0, layout)?;
     let slopes = op.operand(1, shape.rank(), layout)?;
     let output = op.emit(
@@ -59,6 +60,7 @@ pub(super) fn fused_prelu(
     layout: Layout,
 ) -> Result<tfjet_core::TensorId, Refusal> {
     let (dtype, shape) = op.output_type(0)?;
+    op.broadcasts(slopes, dtype, &shape)?;
     let slopes = op.operand(slopes, shape.rank(), layout)?;
     Ok(op.emit(
         Layer::ParametricRelu,

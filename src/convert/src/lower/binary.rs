@@ -51,12 +51,7 @@ fn pairwise(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     } else {
         NUMBERS
     };
-    let (left, right) = (op.dtype(0, allowed)?, op.dtype(1, allowed)?);
-    if left != right {
-        return refuse(format!(
-            "the inputs are {left} and {right}, expected one type"
-        ));
-    }
+    op.common_dtype(allowed)?;
     let (dtype, shape) = op.output_type(0)?;
     let layout = common_layout(op, shape.rank())?;
     if let Some(tensor) = as_scale(op, operation, &shape, layout)? {
@@ -172,7 +167,7 @@ fn is_power_of_two(value: f32) -> bool {
 }
 
 fn bias_add(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
-    op.dtype(0, FLOATS)?;
+    op.common_dtype(FLOATS)?;
     let (dtype, shape) = op.output_type(0)?;
     let rank = shape.rank();
     let channels_last = match op.attrs.str_or("data_format", "NHWC")? {
@@ -225,6 +220,7 @@ fn add_n(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let layout = common_layout(op, shape.rank())?;
     let mut sum = op.tensor(0, layout)?;
     for index in 1..op.node.inputs.len() {
+        op.broadcasts(index, dtype, &shape)?;
         let next = op.operand(index, shape.rank(), layout)?;
         let layer = Layer::ElementWise {
             operation: ElementWiseOperation::Sum,

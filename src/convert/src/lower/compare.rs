@@ -37,8 +37,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     } else {
         NUMBERS
     };
-    op.dtype(0, allowed)?;
-    op.dtype(1, allowed)?;
+    op.common_dtype(allowed)?;
     let (dtype, shape) = op.output_type(0)?;
     let layout = common_layout(op, shape.rank())?;
     let a = op.operand(0, shape.rank(), layout)?;

@@ -9,8 +9,7 @@ use super::op::{FLOATS, Op};
 use super::{Layout, Refusal, permute, refuse};
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
-    op.dtype(0, FLOATS)?;
-    op.dtype(1, FLOATS)?;
+    op.common_dtype(FLOATS)?;
     op.attrs.ignore(&["grad_a", "grad_b", "Tx", "Ty", "Tout"]);
     let (first, second) = if op.node.op.starts_with("Batch") {
         ("adj_x", "adj_y")

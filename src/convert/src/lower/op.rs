@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tfjet_core::{AttrReader, DType, Layer, Shape, Tensor, TensorId, WeightsId};
+use tfjet_core::{AttrReader, DType, Dim, Layer, Shape, Tensor, TensorId, WeightsId};
 
 use super::builder::NetworkBuilder;
 use super::layout::Layout;
@@ -193,6 +193,36 @@ impl<'b, 'a> Op<'b, 'a> {
                 .any(|id| typed.graph.node(*id).inputs.contains(&wire))
     }
 
+    /// Element type of the first two inputs, which must be one among `allowed`.
+    pub(super) fn common_dtype(&self, allowed: &[DType]) -> Result<DType, Refusal> {
+        let (left, right) = (self.dtype(0, allowed)?, self.dtype(1, allowed)?);
+        if left != right {
+            return refuse(format!(
+                "the inputs are {left} and {right}, expected one type"
+            ));
+        }
+        Ok(left)
+    }
+
+    /// Checks that an input is of type `dtype` and broadcasts to `to`.
+    pub(super) fn broadcasts(&self, index: usize, dtype: DType, to: &Shape) -> Result<(), Refusal> {
+        let (found, shape) = self.input_type(index)?;
+        if found != dtype {
+            return refuse(format!("input {index} is {found}, not {dtype}"));
+        }
+        let fits = |(from, to): (&Dim, &Dim)| match (from, to) {
+            (Dim::Fixed(from), Dim::Fixed(to)) => *from == 1 || from == to,
+            _ => true,
+        };
+        let pairs = shape.dims().iter().rev().zip(to.dims().iter().rev());
+        if shape.rank() > to.rank() || !pairs.into_iter().all(fits) {
+            return refuse(format!(
+                "input {index} of shape {shape} does not broadcast to {to}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Input `index` as an operand that broadcasts in `layout` against tensors of `rank`: size-1
     /// axes are put in front where its rank is lower.
     pub(super) fn operand(
@@ -205,7 +235,12 @@ impl<'b, 'a> Op<'b, 'a> {
         if shape.rank() == rank {
             return self.tensor(index, layout);
         }
-        let mut dims = vec![tfjet_core::Dim::Fixed(1); rank.saturating_sub(shape.rank())];
+        if shape.rank() > rank {
+            return refuse(format!(
+                "input {index} of shape {shape} has more than {rank} axes"
+            ));
+        }
+        let mut dims = vec![Dim::Fixed(1); rank.saturating_sub(shape.rank())];
         dims.extend_from_slice(shape.dims());
         let padded = Shape(dims);
         if let Some(value) = self.constant(index)? {

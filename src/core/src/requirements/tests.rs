@@ -68,6 +68,17 @@ fn gather(mode: GatherMode) -> NetworkSpec {
     network(Layer::Gather { mode }, 2, DType::I32, &[2, 3], DType::I32)
 }
 
+fn softmax(dims: &[usize]) -> NetworkSpec {
+    let layer = Layer::Softmax { axis: 0 };
+    network(layer, 1, DType::F32, dims, DType::F32)
+}
+
+fn open_tuples() -> NetworkSpec {
+    let mut network = gather(GatherMode::Nd);
+    network.tensors[1].shape.0[1] = Dim::Symbolic("n".into());
+    network
+}
+
 fn reduce(operation: ReduceOperation, dtype: DType) -> NetworkSpec {
     let layer = Layer::Reduce {
         operation,
@@ -131,6 +142,8 @@ fn cases() -> Vec<(&'static str, NetworkSpec, Option<Release>)> {
         ("slice int8", strict(I8, &[2]), None),
         ("slice bool", strict(Bool, &[2]), Some(NANO)),
         ("reflect", slice(SampleMode::Reflect, F32, &[2]), Some(NANO)),
+        ("reflect int64", slice(SampleMode::Reflect, I64, &[2]), None),
+        ("slice int64", strict(I64, &[2]), Some(NANO)),
         ("symmetric", slice(SampleMode::Symmetric, F32, &[2]), None),
         ("rank 8", strict(F32, &[1; 8]), Some(NANO)),
         ("rank 9", strict(F32, &[1; 9]), None),
@@ -250,7 +263,10 @@ fn cases() -> Vec<(&'static str, NetworkSpec, Option<Release>)> {
             None,
         ),
         ("gather", rows(2, 2), Some(NANO)),
+        ("softmax", softmax(&[2, 3]), Some(NANO)),
+        ("softmax of a vector", softmax(&[3]), None),
         ("gather nd", gather(GatherMode::Nd), Some(NANO)),
+        ("gather nd by open tuples", open_tuples(), None),
         (
             "linear resize",
             resize(linear, half.clone(), F32),
@@ -317,11 +333,7 @@ fn what_the_newest_tensorrt_takes_rtx_takes_too() {
         let newest = tensorrt(Release::new(10, 16, 2), &network);
         let rtx = Release::new(1, 7, 1);
         let rtx = lacks(EngineKind::TensorRtRtx, rtx, &network, &network.layers[0]);
-        assert_eq!(
-            newest.is_none(),
-            rtx.is_none(),
-            "{name}: {newest:?} {rtx:?}"
-        );
+        assert!(newest.is_some() || rtx.is_none(), "{name}: {rtx:?}");
     }
 }
 

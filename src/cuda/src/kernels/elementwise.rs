@@ -4,10 +4,10 @@ use super::launch::{Program, Source, check, expect_shape, refuse_types, source};
 use super::{DeviceTensor, ElementType, KernelError, Kernels, Walk};
 use crate::{KernelArgument, Scope};
 
-static BINARY: Source = source!("binary");
-static UNARY: Source = source!("unary");
-static CAST: Source = source!("cast");
-static SELECT: Source = source!("select");
+pub(super) static BINARY: Source = source!("binary");
+pub(super) static UNARY: Source = source!("unary");
+pub(super) static CAST: Source = source!("cast");
+pub(super) static SELECT: Source = source!("select");
 
 /// An enum of operations, each with its name in the source and its meaning.
 macro_rules! operations {
@@ -23,7 +23,7 @@ macro_rules! operations {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            fn function(self) -> &'static str {
+            pub(super) fn function(self) -> &'static str {
                 match self {
                     $(Self::$variant => $function,)*
                 }

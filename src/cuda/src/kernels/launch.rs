@@ -107,6 +107,18 @@ pub(super) struct Program<'a> {
     pub(super) defines: &'a [(&'static str, &'static str)],
 }
 
+impl Program<'_> {
+    /// What NVRTC compiles it with, besides the architecture.
+    pub(super) fn options(&self) -> Vec<String> {
+        let mut options = OPTIONS.map(str::to_owned).to_vec();
+        options.push(format!("-DINDEX={}", self.index.name()));
+        for (name, value) in self.defines {
+            options.push(format!("-D{name}={value}"));
+        }
+        options
+    }
+}
+
 /// Kernels that are loaded, by name and macros.
 #[derive(Default)]
 pub(super) struct Loaded(Mutex<HashMap<String, Kernel>>);
@@ -114,11 +126,7 @@ pub(super) struct Loaded(Mutex<HashMap<String, Kernel>>);
 impl Kernels {
     /// The kernel, compiled and loaded at its first use.
     fn load(&self, scope: &Scope<'_, '_>, program: &Program<'_>) -> Result<Kernel, KernelError> {
-        let mut options = OPTIONS.map(str::to_owned).to_vec();
-        options.push(format!("-DINDEX={}", program.index.name()));
-        for (name, value) in program.defines {
-            options.push(format!("-D{name}={value}"));
-        }
+        let options = program.options();
         let name = program.source.name;
         let key = format!("{name} {}", options[OPTIONS.len()..].join(" "));
         let mut loaded = self.loaded.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,8 +5,8 @@ use super::launch::{Program, Source, check, expect_shape, refuse_types, source};
 use super::{DeviceTensor, ElementType, KernelError, Kernels, Walk, row_major};
 use crate::{KernelArgument, Scope};
 
-static COPY: Source = source!("copy");
-static GATHER: Source = source!("gather");
+pub(super) static COPY: Source = source!("copy");
+pub(super) static GATHER: Source = source!("gather");
 
 impl Kernels {
     /// Copies the elements that `walk` meets in `from` to those that it meets in `to`: a slice, a

@@ -5,7 +5,7 @@ use super::launch::{Program, Source, THREADS, check, refuse_types, source};
 use super::{DeviceTensor, ElementType, KernelError, Kernels, Walk, row_major};
 use crate::{KernelArgument, Scope};
 
-static REDUCE: Source = source!("reduce");
+pub(super) static REDUCE: Source = source!("reduce");
 
 /// What a reduction makes of the elements. Sums of floats are kept in 64 bits, of integers in
 /// `I64`.
@@ -31,7 +31,19 @@ pub enum ReduceOp {
 }
 
 impl ReduceOp {
-    fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Sum,
+        Self::Mean,
+        Self::Max,
+        Self::Min,
+        Self::All,
+        Self::Any,
+        Self::ArgMax,
+        Self::ArgMin,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Sum => "Sum",
             Self::Mean => "Mean",
@@ -44,7 +56,7 @@ impl ReduceOp {
         }
     }
 
-    fn is_arg(self) -> bool {
+    pub(super) fn is_arg(self) -> bool {
         matches!(self, Self::ArgMax | Self::ArgMin)
     }
 

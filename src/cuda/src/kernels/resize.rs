@@ -4,7 +4,7 @@ use super::launch::{Index, Program, Source, check, refuse_types, source};
 use super::{DeviceTensor, ElementType, KernelError, Kernels};
 use crate::{KernelArgument, Scope};
 
-static RESIZE: Source = source!("resize");
+pub(super) static RESIZE: Source = source!("resize");
 
 /// Where the pixels of a resized image lie in the original, in TensorFlow's terms. Not both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -77,6 +77,34 @@ impl EngineCacheError {
     }
 }
 
+/// Engines that `tfjet-run prepare` has yet to build.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{bundle} is not prepared for {machine}{}: {} of its {total} segments have no engine{}; run \
+     `tfjet-run prepare {bundle}{}`",
+    precision.as_ref().map(|it| format!(" in {it}")).unwrap_or_default(),
+    segments.len(),
+    match ready.as_slice() {
+        [] => String::new(),
+        ready => format!(" ({} is prepared)", ready.join(" and ")),
+    },
+    precision.as_ref().map(|it| format!(" --precision {it}")).unwrap_or_default()
+)]
+pub struct NotPrepared {
+    /// The bundle's path.
+    pub bundle: String,
+    /// Library and GPU.
+    pub machine: String,
+    /// The precision that was asked for.
+    pub precision: Option<String>,
+    /// Segments without an engine.
+    pub segments: Vec<u32>,
+    /// Number of segments.
+    pub total: usize,
+    /// Other precisions that are prepared.
+    pub ready: Vec<String>,
+}
+
 /// Why there are no engines to run a bundle's segments with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,33 +114,10 @@ pub enum EngineSetError {
     Bundle(#[from] BundleError),
     /// The cache is damaged.
     #[error(transparent)]
-    Cache(#[from] EngineCacheError),
+    Cache(Box<EngineCacheError>),
     /// Engines of some segments are neither in the bundle nor in the cache.
-    #[error(
-        "{bundle} is not prepared for {machine}{}: {} of its {total} segments have no engine{}; \
-         run `tfjet-run prepare {bundle}{}`",
-        precision.as_ref().map(|it| format!(" in {it}")).unwrap_or_default(),
-        segments.len(),
-        match ready.as_slice() {
-            [] => String::new(),
-            ready => format!(" ({} is prepared)", ready.join(" and ")),
-        },
-        precision.as_ref().map(|it| format!(" --precision {it}")).unwrap_or_default()
-    )]
-    NotPrepared {
-        /// The bundle's path.
-        bundle: String,
-        /// Library and GPU.
-        machine: String,
-        /// The precision that was asked for.
-        precision: Option<String>,
-        /// Segments without an engine.
-        segments: Vec<u32>,
-        /// Number of segments.
-        total: usize,
-        /// Other precisions that are prepared.
-        ready: Vec<String>,
-    },
+    #[error(transparent)]
+    NotPrepared(#[from] Box<NotPrepared>),
     /// Engines are there in more than one precision.
     #[error("{bundle} is prepared in {}: choose one with --precision", precisions.join(" and "))]
     Precisions {
@@ -167,12 +172,18 @@ pub enum EngineSetError {
     },
 }
 
+impl From<EngineCacheError> for EngineSetError {
+    fn from(error: EngineCacheError) -> Self {
+        Self::Cache(Box::new(error))
+    }
+}
+
 impl EngineSetError {
     /// Are there just no engines for this machine, so that `prepare` is what helps?
     pub fn is_not_prepared(&self) -> bool {
         matches!(
             self,
-            Self::NotPrepared { .. }
+            Self::NotPrepared(_)
                 | Self::Precisions { .. }
                 | Self::WrongVersion { .. }
                 | Self::WrongGpu { .. }

@@ -7,6 +7,7 @@ use tfjet_bundle::{Bundle, BundleError, EngineHeader, SectionId, SectionKind};
 
 use super::{
     EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineSetError, MachineKey, NetworkHash,
+    NotPrepared,
 };
 
 /// Precisions that engines are built in.
@@ -285,14 +286,14 @@ impl Search<'_> {
         }
         let elsewhere = !found.is_empty() && !some_here && ready.is_empty();
         Ok(match (!elsewhere, same_library) {
-            (true, _) => EngineSetError::NotPrepared {
+            (true, _) => EngineSetError::from(Box::new(NotPrepared {
                 bundle,
                 machine: expected,
                 precision: precision.map(str::to_owned),
                 segments,
                 total: self.networks.len(),
                 ready,
-            },
+            })),
             (false, true) => EngineSetError::WrongGpu {
                 bundle,
                 expected,

@@ -300,24 +300,26 @@ impl Block {
         !self.states.is_empty()
     }
 
-    /// Lets the contexts of the latest shapes report each layer's time, or not any more.
+    /// Lets the contexts of the latest shapes report each layer's time. Without `sums` the contexts
+    /// go: one that reported once is slow for good.
     pub(super) fn set_profiler(&mut self, sums: Option<&LayerSums>) -> Result<(), GpuError> {
+        let Some(sums) = sums else {
+            self.states.clear();
+            return Ok(());
+        };
         let Some(state) = self.states.first_mut() else {
             return Ok(());
         };
         for (step, state) in self.steps.iter().zip(&mut state.steps) {
             if let (Some(engine), StepState::Engine { context, .. }) = (step.engine(), state) {
                 let segment = engine.segment;
-                let report = sums.map(|sums| {
-                    let sums = LayerSums::clone(sums);
-                    let report = move |layer: &str, ms: f32| {
-                        let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
-                        let entry = sums.entry((segment, layer.to_owned())).or_default();
-                        *entry = (entry.0 + ms, entry.1 + 1);
-                    };
-                    Box::new(report) as Box<dyn FnMut(&str, f32) + Send>
-                });
-                context.set_profiler(report)?;
+                let sums = LayerSums::clone(sums);
+                let report = move |layer: &str, ms: f32| {
+                    let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+                    let entry = sums.entry((segment, layer.to_owned())).or_default();
+                    *entry = (entry.0 + ms, entry.1 + 1);
+                };
+                context.set_profiler(Some(Box::new(report)))?;
             }
         }
         Ok(())

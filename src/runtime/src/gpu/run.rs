@@ -4,22 +4,21 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 use tfjet_core::{Tensor, TensorView};
-use tfjet_cuda::{Graph, Region, Scope};
+use tfjet_cuda::Scope;
 
-use super::arena::ALIGNMENT;
-use super::block::{Block, DeviceStep, DeviceWork, StepInput};
+use super::block::Block;
 use super::constants::{conversion, tensor_error};
 use super::convert::convert;
 use super::executor::{Environment, Resident};
-use super::graphs::{Addresses, Turn};
-use super::state::{BlockError, KnownInput, State, StepState, build};
-use super::{GpuError, GpuStats, GpuTimes, PlainReason};
+use super::record::{enqueue, lend_output, settle_views};
+use super::state::{BlockError, State, build};
+use super::{GpuError, GpuStats, GpuTimes};
 
 /// Points in the work of a run, in `Environment::events`.
-const START: usize = 0;
-const UPLOADED: usize = 1;
-const COMPUTED: usize = 2;
-const DOWNLOADED: usize = 3;
+pub(super) const START: usize = 0;
+pub(super) const UPLOADED: usize = 1;
+pub(super) const COMPUTED: usize = 2;
+pub(super) const DOWNLOADED: usize = 3;
 
 impl Block {
     /// Runs the block on what the host gives; `outputs` are its downloads.
@@ -35,7 +34,8 @@ impl Block {
         self.prepare_outputs(outputs)?;
         self.convert_inputs(inputs)?;
         self.take_residents(residents);
-        let (graph, plain) = self.graph(env, stats, self.lends(env));
+        let ends = Some((inputs, &mut *outputs));
+        let (graph, plain) = self.graph(env, stats, ends)?;
         let Self {
             steps,
             locals,
@@ -62,13 +62,8 @@ impl Block {
                 regions.clone_from(home);
             }
             for (upload, staged) in uploads.iter().zip(staged_uploads.iter()) {
-                let bytes = match upload.converts {
-                    true => staged.bytes(),
-                    false => inputs[upload.input].bytes(),
-                };
-                if env.gpu.placement().maps_inputs()
-                    && let Some(region) = in_place(scope.device_region(bytes))
-                {
+                let bytes = upload.bytes(staged, inputs);
+                if let Some(region) = env.lend_input(scope, bytes) {
                     regions[upload.local] = region;
                     stats.in_place += 1;
                 } else {
@@ -80,11 +75,16 @@ impl Block {
             let mut copied: SmallVec<[(usize, &mut [u8]); 16]> = SmallVec::new();
             let targets = downloads.iter().zip(outputs.iter_mut());
             for ((download, output), staged) in targets.zip(staged_downloads.iter_mut()) {
-                if download.in_place && !output.bytes().is_empty() {
-                    let region = in_place(scope.device_region_mut(output.bytes_mut()));
-                    regions[download.local] = region.ok_or_else(|| GpuError::NotMapped {
-                        value: locals[download.local].name.clone(),
-                    })?;
+                if download.in_place {
+                    let is_empty = output.bytes().is_empty();
+                    match lend_output(scope, output.bytes_mut()) {
+                        Some(region) => regions[download.local] = region,
+                        None if is_empty => continue,
+                        None => {
+                            let value = locals[download.local].name.clone();
+                            return Err(GpuError::NotMapped { value }.into());
+                        }
+                    }
                     stats.in_place += 1;
                     continue;
                 }
@@ -226,191 +226,17 @@ impl Block {
             }
         }
     }
-
-    /// May the device work on memory of the host in place? That is lent for one run, so no graph
-    /// can hold it.
-    fn lends(&self, env: &Environment<'_>) -> bool {
-        let reads = env.gpu.placement().maps_inputs() && !self.uploads.is_empty();
-        reads || self.downloads.iter().any(|download| download.in_place)
-    }
-
-    /// The graph to replay, recorded where its turn has come, or why there is none.
-    fn graph(
-        &mut self,
-        env: &Environment<'_>,
-        stats: &mut GpuStats,
-        lends: bool,
-    ) -> (Option<Graph>, Option<PlainReason>) {
-        let plain = if !env.use_graphs {
-            Some(PlainReason::SwitchedOff)
-        } else if lends {
-            Some(PlainReason::HostMemory)
-        } else if self.capture_failed {
-            Some(PlainReason::CaptureFailed)
-        } else {
-            None
-        };
-        let (None, Some(state)) = (plain, self.states.first_mut()) else {
-            return (None, plain);
-        };
-        let resident = self.resident.iter();
-        let addresses: Addresses = resident
-            .map(|(local, _)| state.home[*local].address())
-            .collect();
-        match state.graphs.turn(&addresses) {
-            Turn::Plain => return (None, Some(PlainReason::FirstRun)),
-            Turn::Replay(index) => return (state.graphs.get(index).cloned(), None),
-            Turn::Capture => {}
-        }
-        let State { steps, home, .. } = state;
-        let captured = env.stream.capture(|scope| {
-            enqueue(env, scope, &self.steps, steps, home)
-                .map_err(|error| Box::new(error.source) as Box<dyn std::error::Error + Send + Sync>)
-        });
-        match captured {
-            Ok(graph) => {
-                tracing::debug!(nodes = graph.node_count(), "recorded a CUDA graph");
-                (state.graphs.captured(graph).cloned(), None)
-            }
-            Err(error) => {
-                tracing::warn!("no CUDA graph, every run enqueues the steps: {error}");
-                self.capture_failed = true;
-                stats.failed_captures += 1;
-                (None, Some(PlainReason::CaptureFailed))
-            }
-        }
-    }
-
-    /// Does the work of the device `count` times, on the inputs that the latest run left there, and
-    /// on zeros where it used memory of the host in place.
-    pub(super) fn replay(
-        &mut self,
-        env: &Environment<'_>,
-        count: usize,
-        stats: &mut GpuStats,
-    ) -> Result<(), BlockError> {
-        if self.lends(env) {
-            self.zero_uploads(env)?;
-        }
-        let mut graph = self.graph(env, stats, false);
-        if graph.1 == Some(PlainReason::FirstRun) {
-            self.enqueue_once(env)?;
-            graph = self.graph(env, stats, false);
-        }
-        let Some(state) = self.states.first_mut() else {
-            return Ok(());
-        };
-        let steps = &self.steps;
-        let (graph, plain) = graph;
-        stats.plain = plain;
-        env.stream.scope(|scope| {
-            env.record(scope, START)?;
-            env.record(scope, UPLOADED)?;
-            let start = Instant::now();
-            for _ in 0..count {
-                match &graph {
-                    Some(graph) => scope.replay(graph)?,
-                    None => enqueue(env, scope, steps, &mut state.steps, &state.home)?,
-                }
-            }
-            stats.enqueue += start.elapsed();
-            env.record(scope, COMPUTED)?;
-            env.record(scope, DOWNLOADED)
-        })??;
-        stats.blocks += count;
-        stats.graphs += if graph.is_some() { count } else { 0 };
-        env.add_times(stats)
-    }
-
-    fn zero_uploads(&self, env: &Environment<'_>) -> Result<(), BlockError> {
-        let Some(state) = self.states.first() else {
-            return Ok(());
-        };
-        let filled = env.stream.scope(|scope| {
-            let mut uploads = self.uploads.iter();
-            uploads.try_for_each(|upload| scope.fill_zero(&state.home[upload.local]))
-        })?;
-        Ok(filled?)
-    }
-
-    fn enqueue_once(&mut self, env: &Environment<'_>) -> Result<(), BlockError> {
-        let Some(state) = self.states.first_mut() else {
-            return Ok(());
-        };
-        let steps = &self.steps;
-        env.stream
-            .scope(|scope| enqueue(env, scope, steps, &mut state.steps, &state.home))?
-    }
-}
-
-/// Enqueues all steps.
-fn enqueue(
-    env: &Environment<'_>,
-    scope: &Scope<'_, '_>,
-    steps: &[DeviceStep],
-    states: &mut [StepState],
-    regions: &[Region],
-) -> Result<(), BlockError> {
-    for (step, state) in steps.iter().zip(states) {
-        let done = match (&step.work, state) {
-            (_, StepState::Engine { context, locals }) => {
-                let tensors: SmallVec<[Region; 16]> =
-                    locals.iter().map(|&local| regions[local].clone()).collect();
-                context.enqueue(scope, &tensors).map_err(Into::into)
-            }
-            (
-                DeviceWork::Op(op),
-                StepState::Op {
-                    known,
-                    inputs,
-                    outputs,
-                },
-            ) => {
-                for (input, tensor) in step.inputs.iter().zip(inputs.iter_mut()) {
-                    if let StepInput::Local(local) = *input {
-                        tensor.region = regions[local].clone();
-                    }
-                }
-                for (&local, tensor) in step.outputs.iter().zip(outputs.iter_mut()) {
-                    tensor.region = regions[local].clone();
-                }
-                let known: SmallVec<[_; 8]> = known.iter().map(KnownInput::view).collect();
-                env.kernels()
-                    .and_then(|kernels| op.enqueue(kernels, scope, inputs, &known, outputs))
-            }
-            _ => Ok(()),
-        };
-        done.map_err(|source| BlockError {
-            step: Some(step.index),
-            source,
-        })?;
-    }
-    Ok(())
-}
-
-/// Lets views lie where the tensors lie that they look at.
-fn settle_views(steps: &[DeviceStep], regions: &mut [Region]) {
-    for step in steps.iter().filter(|step| step.is_view()) {
-        if let (Some(of), Some(&output)) = (step.view_of(), step.outputs.first()) {
-            regions[output] = regions[of].clone();
-        }
-    }
-}
-
-/// The region, if an engine can take it.
-fn in_place(region: Option<Region>) -> Option<Region> {
-    region.filter(|region| region.address().is_multiple_of(ALIGNMENT as u64))
 }
 
 impl Environment<'_> {
-    fn record(&self, scope: &Scope<'_, '_>, point: usize) -> Result<(), BlockError> {
+    pub(super) fn record(&self, scope: &Scope<'_, '_>, point: usize) -> Result<(), BlockError> {
         match self.events.and_then(|events| events.get(point)) {
             Some(event) => Ok(scope.record(event)?),
             None => Ok(()),
         }
     }
 
-    fn add_times(&self, stats: &mut GpuStats) -> Result<(), BlockError> {
+    pub(super) fn add_times(&self, stats: &mut GpuStats) -> Result<(), BlockError> {
         let Some(events) = self.events else {
             return Ok(());
         };

@@ -9,8 +9,6 @@ pub enum PlainReason {
     SwitchedOff,
     /// The first run with these shapes or addresses; the next one records a graph.
     FirstRun,
-    /// The device works on host memory in place, which is lent for one run only.
-    HostMemory,
     /// Recording failed before; the log says why.
     CaptureFailed,
 }
@@ -20,7 +18,6 @@ impl fmt::Display for PlainReason {
         f.write_str(match self {
             Self::SwitchedOff => "switched off",
             Self::FirstRun => "first run with these shapes",
-            Self::HostMemory => "works on host memory in place",
             Self::CaptureFailed => "recording a graph failed",
         })
     }

@@ -22,13 +22,39 @@ pub(super) fn elementwise(w: &mut Writer<'_, '_, '_>, operation: ElementWiseOper
             let differ = w.value("xor", layer, DataType::Bool)?;
             not(w, differ)?
         }
-        ElementWiseOperation::Div | ElementWiseOperation::FloorDiv if !is_float(a.dtype) => {
+        ElementWiseOperation::Div if !is_float(a.dtype) => {
             let b = nonzero(w, b)?;
             w.binary(operation, a, b)?
+        }
+        ElementWiseOperation::FloorDiv if !is_float(a.dtype) => {
+            let b = nonzero(w, b)?;
+            floor_div(w, a, b)?
         }
         _ => w.binary(operation, a, b)?,
     };
     w.finish(0, value)
+}
+
+/// `a / b` of integers, rounded down: the truncated quotient, less 1 where there is a rest and the
+/// signs differ. TensorRT's own layer computes it in floats and is off for large numbers.
+fn floor_div<'n>(
+    w: &mut Writer<'n, '_, '_>,
+    a: Value<'n>,
+    b: Value<'n>,
+) -> Result<Value<'n>, TensorRtError> {
+    let quotient = w.binary(ElementWiseOperation::Div, a, b)?;
+    let product = w.binary(ElementWiseOperation::Prod, quotient, b)?;
+    let exact = w.binary(ElementWiseOperation::Equal, product, a)?;
+    let zero_a = w.integer_like(0, a)?;
+    let zero_b = w.integer_like(0, b)?;
+    let a_negative = w.binary(ElementWiseOperation::Less, a, zero_a)?;
+    let b_negative = w.binary(ElementWiseOperation::Less, b, zero_b)?;
+    let layer = w.network.add_xor(a_negative.tensor, b_negative.tensor)?;
+    let differ = w.value("xor", layer, DataType::Bool)?;
+    let rest = not(w, exact)?;
+    let lower = w.binary(ElementWiseOperation::And, rest, differ)?;
+    let one = w.cast(lower, a.dtype)?;
+    w.binary(ElementWiseOperation::Sub, quotient, one)
 }
 
 /// `value` with 1 for 0, by which an integer division is defined.

@@ -50,6 +50,11 @@ impl Profiler {
         profiler
     }
 
+    /// Reports to another from now on.
+    pub(crate) fn report_to(&self, report: LayerReport) {
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
     /// As the library takes it.
     pub(crate) fn as_ptr(&self) -> *mut c_void {
         std::ptr::from_ref(self).cast_mut().cast()

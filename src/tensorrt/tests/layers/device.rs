@@ -9,67 +9,90 @@ use crate::pack::Pack;
 use crate::reference::Array;
 use crate::{in_packs, symbolic};
 
-/// Builds and runs the cases on the first GPU.
+/// Every so many cases of the modes after the first, whose kernels are tuned anew.
+const SAMPLE: usize = 3;
+
+/// Builds and runs the cases on the first GPU: all of them in FP32, some in FP16 and with symbols
+/// for sizes, at the same time.
 pub fn check(library: &Library, cases: &[Case]) {
     let driver = Driver::load().unwrap();
     let context = Context::new(&driver, 0).unwrap();
-    context.make_current().unwrap();
-    let stream = Stream::new(&context).unwrap();
-    let runtime = Runtime::new(library).unwrap();
-    let start = Instant::now();
-    let builder = Builder::new(library).unwrap();
-    eprintln!("builder made in {:.1?}", start.elapsed());
-    let mut failures = Vec::new();
-    let mut timings = None;
+    let some: Vec<Case> = cases.iter().step_by(SAMPLE).cloned().collect();
     let modes = [
-        (Precision::Fp32, false),
-        (Precision::Fp16, false),
-        (Precision::Fp32, true),
+        (Precision::Fp32, false, cases),
+        (Precision::Fp16, false, &some),
+        (Precision::Fp32, true, &some),
     ];
-    for (precision, symbols) in modes {
-        let start = Instant::now();
-        let dims = |case: &Case| if symbols { symbolic(case) } else { Dims::Fixed };
-        let (built, mut failed) = in_packs(cases, dims, |pack| {
-            let options = BuildOptions {
-                precision,
-                profiles: pack.profiles(),
-                tactic_sources: Some(0),
-                ..BuildOptions::default()
-            };
-            let cache = timings.as_deref();
-            let built = builder.build(&pack.spec, pack, &options, cache, &mut |_| ());
-            let built = built.map_err(|error| error.to_string())?;
-            timings = built.timing_cache;
-            Ok(built.engine)
+    let failures: Vec<String> = std::thread::scope(|threads| {
+        let context = &context;
+        let running = modes.map(|(precision, symbols, cases)| {
+            threads.spawn(move || mode(library, context, precision, symbols, cases))
         });
-        let building = start.elapsed();
-        let engines = built.len();
-        for (pack, engine) in built {
-            for entry_points in [EntryPoints::Newest, EntryPoints::Bindings] {
-                let run = run(&runtime, &context, &stream, &pack, &engine, entry_points);
-                match run {
-                    Ok(outputs) => failed.extend(differences(&pack, &outputs, precision)),
-                    Err(error) => failed.push(format!("{}...: {error}", pack.cases[0].name)),
-                }
+        running
+            .into_iter()
+            .flat_map(|mode| mode.join().unwrap())
+            .collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn mode(
+    library: &Library,
+    context: &Context,
+    precision: Precision,
+    symbols: bool,
+    cases: &[Case],
+) -> Vec<String> {
+    context.make_current().unwrap();
+    let stream = Stream::new(context).unwrap();
+    let runtime = Runtime::new(library).unwrap();
+    let builder = Builder::new(library).unwrap();
+    let mut timings = None;
+    let start = Instant::now();
+    let dims = |case: &Case| if symbols { symbolic(case) } else { Dims::Fixed };
+    let (built, mut failed) = in_packs(cases, dims, |pack| {
+        let options = BuildOptions {
+            precision,
+            profiles: pack.profiles(),
+            tactic_sources: Some(0),
+            tf32: false,
+            ..BuildOptions::default()
+        };
+        let cache = timings.as_deref();
+        let built = builder.build(&pack.spec, pack, &options, cache, &mut |_| ());
+        let built = built.map_err(|error| error.to_string())?;
+        timings = built.timing_cache;
+        Ok(built.engine)
+    });
+    let building = start.elapsed();
+    let engines = built.len();
+    for (pack, engine) in built {
+        for entry_points in [EntryPoints::Newest, EntryPoints::Bindings] {
+            let run = run(&runtime, context, &stream, &pack, &engine, entry_points);
+            match run {
+                Ok(outputs) => failed.extend(differences(&pack, &outputs, precision)),
+                Err(error) => failed.push(format!("{}...: {error}", pack.cases[0].name)),
             }
         }
-        let kind = if symbols { "symbols" } else { "fixed sizes" };
-        summary(
-            library,
-            &context,
-            precision,
-            kind,
-            engines,
-            cases.len(),
-            &failed,
-            [building, start.elapsed()],
-        );
-        for failure in &failed {
-            eprintln!("  {failure}");
-        }
-        failures.extend(failed.iter().map(|f| format!("{precision}, {kind}: {f}")));
     }
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let kind = if symbols { "symbols" } else { "fixed sizes" };
+    summary(
+        library,
+        context,
+        precision,
+        kind,
+        engines,
+        cases.len(),
+        &failed,
+        [building, start.elapsed()],
+    );
+    for failure in &failed {
+        eprintln!("  {failure}");
+    }
+    failed
+        .iter()
+        .map(|f| format!("{precision}, {kind}: {f}"))
+        .collect()
 }
 
 #[expect(clippy::too_many_arguments, reason = "one line of numbers")]

@@ -61,19 +61,17 @@ impl Job<'_> {
             .with_context(|| format!("cannot start {}", self.builder.display()))?;
         let mut child = Guard(child);
         let messages = child.0.stdout.take().map(read_messages);
+        let messages = messages.context("the building process has no output")?;
         let mut progress = Progress::begin(self.title.clone());
-        let reported = messages
-            .and_then(|messages| watch(&messages, &mut progress, || stop.load(Ordering::Relaxed)));
-        if stop.load(Ordering::Relaxed) {
+        let (status, reported) = watch(&mut child.0, &messages, &mut progress, stop)?;
+        let took = progress.end();
+        let Some(status) = status else {
             drop(child);
-            progress.end();
             return Err(self.failed(
                 exit::NOT_PREPARED,
                 "stopped by a signal; no engine was kept",
             ));
-        }
-        let status = child.0.wait().context("the building process")?;
-        let took = progress.end();
+        };
         if !status.success() {
             return Err(self.ended(status, reported));
         }
@@ -95,7 +93,7 @@ impl Job<'_> {
     }
 
     /// The error for a process that ended without success.
-    fn ended(&self, status: ExitStatus, reported: Option<(String, u8)>) -> anyhow::Error {
+    fn ended(&self, status: ExitStatus, reported: Option<Reported>) -> anyhow::Error {
         let (code, text) = match (reported, status.signal(), status.code()) {
             (_, Some(signal), _) => (exit::NOT_PREPARED, killed_by(signal)),
             (Some((text, code)), ..) => (code, text),
@@ -184,24 +182,34 @@ fn read_messages(stdout: ChildStdout) -> Receiver<Message> {
     receiver
 }
 
-/// Shows progress until the process closes its output or `stopped` says so. Gives the error that
-/// the process reported.
+/// The error that a process told of, and its exit code.
+type Reported = (String, u8);
+
+/// Shows progress until the process ends, then gives how it ended and the error that it reported;
+/// `None` where `stop` was set first.
 fn watch(
+    child: &mut Child,
     messages: &Receiver<Message>,
     progress: &mut Progress,
-    stopped: impl Fn() -> bool,
-) -> Option<(String, u8)> {
+    stop: &AtomicBool,
+) -> anyhow::Result<(Option<ExitStatus>, Option<Reported>)> {
     let mut reported = None;
-    while !stopped() {
+    let mut ended = None;
+    loop {
         match messages.recv_timeout(POLL) {
             Ok(Message::Progress { phase, step, steps }) => progress.update(&phase, step, steps),
             Ok(Message::Error { text, code }) => reported = Some((text, code)),
+            // All that it said before it ended has been read.
+            Err(_) if ended.is_some() => return Ok((ended, reported)),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
         }
+        if stop.load(Ordering::Relaxed) {
+            return Ok((None, reported));
+        }
+        ended = child.try_wait().context("the building process")?;
         progress.draw();
     }
-    reported
 }
 
 /// A folder for what the building processes write, inside the cache so that both are on one file
@@ -237,33 +245,4 @@ impl Drop for Workplace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_are_told_apart() {
-        for (signal, expected) in [
-            (9, "killed (SIGKILL), most likely because memory ran out"),
-            (11, "crashed inside the library (SIGSEGV)"),
-            (6, "crashed inside the library (SIGABRT)"),
-            (15, "ended by SIGTERM"),
-            (42, "ended by signal 42"),
-        ] {
-            assert!(killed_by(signal).contains(expected), "{signal}");
-        }
-    }
-
-    #[test]
-    fn folders_of_processes_that_are_gone_are_removed() {
-        let cache = std::env::temp_dir().join(format!("tfjet-workplace-{}", std::process::id()));
-        // The largest process number is below 2^22 on Linux.
-        let gone = cache.join(".building-99999999");
-        fs::create_dir_all(&gone).unwrap();
-        let workplace = Workplace::new(&cache).unwrap();
-        assert!(!gone.exists());
-        fs::write(workplace.file("engine"), "part").unwrap();
-        drop(workplace);
-        assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
-        fs::remove_dir_all(cache).unwrap();
-    }
-}
+mod tests;

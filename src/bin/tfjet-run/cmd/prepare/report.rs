@@ -13,6 +13,7 @@ use tfjet::shapes::ShapeRange;
 pub(super) enum Status {
     Built,
     Cached,
+    Bundle,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,6 +61,7 @@ impl Report {
             let status = match segment.status {
                 Status::Built => format!("built in {:.1} s", segment.seconds),
                 Status::Cached => "in the cache".into(),
+                Status::Bundle => "from the bundle".into(),
             };
             let shapes: Vec<String> = segment.profiles.iter().flatten().map(shapes).collect();
             writeln!(

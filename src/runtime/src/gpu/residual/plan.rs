@@ -140,7 +140,18 @@ impl Plan {
                     kernels.resize_nearest(scope, x, *sampling, y)
                 }
             }
-            (Work::Reduce { op, axes }, [x, ..], [y]) => kernels.reduce(scope, *op, x, axes, y),
+            (Work::Reduce { op, axes }, [x, ..], [y]) => {
+                let is_extreme = matches!(op, ReduceOp::Max | ReduceOp::Min);
+                let narrowed = self.outputs.iter().any(|(dtype, _)| *dtype == DType::I64)
+                    && y.dtype == ElementType::I32;
+                if is_extreme && narrowed && x.elements() == 0 && y.elements() > 0 {
+                    return Err(KernelError::Shapes {
+                        kernel: "reduce",
+                        detail: "the extreme of no int64 does not fit int32".to_owned(),
+                    });
+                }
+                kernels.reduce(scope, *op, x, axes, y)
+            }
             (Work::Copies(copies), _, _) => copies
                 .iter()
                 .try_for_each(|copy| copy.enqueue(kernels, scope, inputs, outputs)),

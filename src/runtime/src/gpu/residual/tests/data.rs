@@ -140,3 +140,11 @@ fn extremes<T: tfjet_core::Element>(tensor: &mut Tensor, values: &[T]) {
 pub(super) fn ints(values: &[i32]) -> Tensor {
     Tensor::from_slice(&[values.len()], values).unwrap()
 }
+
+/// Makes all floats positive.
+pub(super) fn clear_signs(tensor: &mut Tensor) {
+    let size = tensor.dtype().size_bytes();
+    for bytes in tensor.bytes_mut().chunks_exact_mut(size) {
+        bytes[size - 1] &= 0x7f;
+    }
+}
