@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch demo test lint bench deny clean
+.PHONY: help setup fetch demo test test-aarch64 lint bench deny clean
 
 ENTRIES ?= centernet efficientnet-lite0 openpose vtest onnxruntime
 CARGO_DENY_VERSION := 0.20.2
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the system packages that are missing (Debian, Ubuntu)
 	@scripts/setup.sh
@@ -16,8 +16,11 @@ fetch: setup ## get the models, the clip and ONNX Runtime into the cache
 demo: setup ## convert a detector and run it over a clip; FRAMES=N for a short one
 	scripts/demo.sh
 
-test: setup ## every test
+test: setup ## every test; those that take a GPU: tests/gpu/README.md
 	scripts/test.sh
+
+test-aarch64: ## TensorRT's calling convention on aarch64, emulated
+	scripts/test-aarch64.sh
 
 lint: setup ## formatting, clippy, documentation
 	cargo fmt --all --check

@@ -5,6 +5,8 @@
 //! `raw-enqueue BUNDLE TARGET SECONDS TENSORRT [DIMS]`, where TARGET names the engine's section
 //! and DIMS, such as `8x224x224x3`, are the shape of an engine's only input where it is dynamic.
 
+#![allow(clippy::print_stdout, reason = "prints what it measures")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

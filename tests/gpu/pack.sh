@@ -22,19 +22,23 @@ cargo build --release --locked --no-default-features --features run \
 cp "$target/gpu/release/tfjet-run" "$out/bin/"
 cp "$target/gpu/release/examples/raw_enqueue" "$out/bin/raw-enqueue"
 
-tests() { # PACKAGE TEST NAME
-  cargo test --locked -p "$1" --test "$2" --no-run --message-format=json 2>/dev/null |
+tests() { # NAME ARGUMENT_OF_CARGO_TEST...
+  local name=$1
+  shift
+  cargo test --locked "$@" --no-run --message-format=json 2>/dev/null |
     python3 -c '
 import json, sys
 for line in sys.stdin:
     message = json.loads(line)
-    if message.get("executable") and message["target"]["name"] == sys.argv[1]:
-        print(message["executable"])' "$2" | tail -1 | xargs -I{} cp {} "$out/bin/$3"
+    if message.get("executable") and message["profile"]["test"]:
+        print(message["executable"])' | tail -1 | xargs -I{} cp {} "$out/bin/$name"
 }
-tests tfjet-cuda gpu cuda-gpu
-tests tfjet-cuda kernels cuda-kernels
-tests tfjet-tensorrt layers tensorrt-layers
-tests tfjet-runtime gpu runtime-gpu
+tests cuda-gpu -p tfjet-cuda --test gpu
+tests cuda-kernels -p tfjet-cuda --test kernels
+tests tensorrt-engine -p tfjet-tensorrt --test engine
+tests tensorrt-layers -p tfjet-tensorrt --test layers
+tests runtime-gpu -p tfjet-runtime --test gpu
+tests runtime-unit -p tfjet-runtime --lib
 strip --strip-debug "$out"/bin/*
 
 tfjet=$target/release/tfjet
@@ -48,6 +52,8 @@ centernet centernet.json
 efficientnet-lite0 efficientnet_lite0.pb
 openpose openpose_mobilenet_thin.pb
 MODELS
+"$tfjet" convert "$cache/centernet/centernet.json" --target x86-gpu --deny-op TopKV2 \
+  --deny-op GatherV2 --deny-op FloorMod --deny-op FloorDiv --out "$out/models/centernet-outside.jet"
 if [[ -d $shared/models ]]; then
   "$tfjet" convert "$shared/models/fer_minixception.pb" --target x86-gpu --out "$out/models/fer.jet"
   "$tfjet" convert "$shared/models/ssd_mobilenet_v1_0.25_coco90.pb" --target x86-gpu \

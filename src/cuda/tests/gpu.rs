@@ -363,7 +363,12 @@ fn an_error_in_a_source_is_told_by_its_line() {
     let Some(context) = gpu() else { return };
     let Some(nvrtc) = nvrtc(&context) else { return };
     let capability = context.device().compute_capability;
-    let error = nvrtc.compile("bad.cu", "__global__ void f() { wrong(); }", capability, &[]);
+    let error = nvrtc.compile(
+        "bad.cu",
+        "__global__ void f() { wrong(); }",
+        capability,
+        &[],
+    );
     let text = error.unwrap_err().to_string();
     assert!(text.contains("bad.cu(1): error"), "{text}");
 }

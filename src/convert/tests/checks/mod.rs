@@ -287,7 +287,8 @@ pub(crate) fn is_left_out_for_size(
     options: &PartitionOptions,
 ) -> bool {
     let node = typed.graph.node(id);
-    options.exclusion(&node.name, &node.op).is_none() && validate(typed, id, &options.target).is_ok()
+    options.exclusion(&node.name, &node.op).is_none()
+        && validate(typed, id, &options.target).is_ok()
 }
 
 /// A node is said to be outside for the size of its segment where nothing else keeps it there.
