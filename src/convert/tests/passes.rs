@@ -165,6 +165,61 @@ fn zero_padding_merges_into_the_convolution_behind_it() {
 }
 
 #[test]
+fn zero_padding_merges_into_the_maximum_behind_it_where_nothing_is_negative() {
+    for (before, pool, padding, merged) in [
+        (Some("Relu"), "MaxPool", 1, true),
+        (Some("Relu6"), "MaxPool", 2, true),
+        (Some("Sigmoid"), "MaxPool", 1, true),
+        (Some("Relu"), "MaxPool", 3, false),
+        (Some("Relu"), "AvgPool", 1, false),
+        (Some("Elu"), "MaxPool", 1, false),
+        (None, "MaxPool", 1, false),
+    ] {
+        let mut source = Source::image();
+        source.conv("conv", "x", "SAME");
+        let mut last = "conv";
+        if let Some(op) = before {
+            source.node("positive", op, &["conv"], &[]);
+            last = "positive";
+        }
+        let paddings = [0, 0, padding, 1, 0, padding, 0, 0];
+        source.integers("paddings", &[4, 2], &paddings);
+        source.node("pad", "Pad", &[last, "paddings"], &[]);
+        source.node(
+            "pool",
+            pool,
+            &["pad"],
+            &[
+                ("ksize", AttrValue::Ints(vec![1, 3, 3, 1])),
+                ("strides", AttrValue::Ints(vec![1, 2, 2, 1])),
+                ("padding", AttrValue::Str("VALID".into())),
+            ],
+        );
+        let lowered = source.lower();
+        let layers = &lowered.networks[0].layers;
+        let found = layers.iter().find_map(|layer| match &layer.layer {
+            Layer::Pooling {
+                pre_padding,
+                post_padding,
+                ..
+            } => Some((pre_padding.clone(), post_padding.clone())),
+            _ => None,
+        });
+        let amount = usize::try_from(padding).unwrap();
+        let expected = match merged {
+            true => (vec![amount, 0], vec![1, amount]),
+            false => (vec![0, 0], vec![0, 0]),
+        };
+        assert_eq!(found, Some(expected), "{before:?} {pool} {padding}");
+        let slices = kinds(&lowered)
+            .iter()
+            .filter(|kind| **kind == "Slice")
+            .count();
+        assert_eq!(slices, usize::from(!merged), "{before:?} {pool} {padding}");
+    }
+}
+
+#[test]
 fn a_written_out_hard_swish_becomes_a_hard_sigmoid() {
     for (sixth, behind, fused) in [
         (1.0 / 6.0, false, true),

@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tfjet_core::{Layer, NetworkSpec, PaddingMode, SampleMode, Tensor, TensorId, WeightsId};
+use tfjet_core::{
+    ActivationType, Layer, NetworkSpec, PaddingMode, PoolingType, SampleMode, Tensor, TensorId,
+    WeightsId,
+};
 
 use crate::lower::{Refusal, WeightsStore};
 
 /// Merges scale layers (batch norm, biases, arithmetic with constants per channel) into the
-/// convolution or scale before them, and zero padding into the convolution behind it.
+/// convolution or scale before them, and zero padding into the convolution behind it, or into the
+/// maximum behind it where nothing that is padded is negative.
 pub fn fold_scales(spec: &mut NetworkSpec, weights: &mut WeightsStore) -> Result<(), Refusal> {
     let mut readers: BTreeMap<TensorId, usize> = BTreeMap::new();
     for &id in spec
@@ -29,6 +33,10 @@ pub fn fold_scales(spec: &mut NetworkSpec, weights: &mut WeightsStore) -> Result
             _ => None,
         };
         let mut merged = false;
+        let pads_positive = previous
+            .and_then(|maker| before.get(maker)?.inputs.first())
+            .and_then(|input| before.get(*makers.get(input)?))
+            .is_some_and(|maker| is_never_negative(&maker.layer));
         if let Some(maker) = previous
             && let Some(previous) = before.get_mut(maker)
         {
@@ -40,11 +48,13 @@ pub fn fold_scales(spec: &mut NetworkSpec, weights: &mut WeightsStore) -> Result
                     removed[index] = true;
                     merged = true;
                 }
-            } else if let Some(layer) = padded(&previous.layer, &current.layer, |axis| {
-                let id = previous.inputs.first()?;
-                let tensor = spec.tensors.get(usize::try_from(id.0).ok()?)?;
-                tensor.shape.dims().get(axis)?.fixed()
-            }) {
+            } else if let Some(layer) =
+                padded(&previous.layer, &current.layer, pads_positive, |axis| {
+                    let id = previous.inputs.first()?;
+                    let tensor = spec.tensors.get(usize::try_from(id.0).ok()?)?;
+                    tensor.shape.dims().get(axis)?.fixed()
+                })
+            {
                 current.layer = layer;
                 current.inputs[0] = previous.inputs[0];
                 removed[maker] = true;
@@ -183,11 +193,25 @@ fn store(
     Ok(Some(weights.add(Arc::new(tensor))))
 }
 
-/// A convolution behind zero padding of its spatial axes, as one layer. `unpadded` gives the sizes
-/// of the padding's input.
+/// Are all results of the layer 0 or more, whatever its inputs?
+fn is_never_negative(layer: &Layer) -> bool {
+    match layer {
+        Layer::Activation { kind, alpha, .. } => match kind {
+            ActivationType::Relu | ActivationType::Sigmoid | ActivationType::HardSigmoid => true,
+            ActivationType::Clip => *alpha >= 0.0,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// A convolution behind zero padding of its spatial axes, as one layer; or a maximum over windows,
+/// whose own padding is never the largest, where what is padded has nothing below 0 and each window
+/// holds some of it. `unpadded` gives the sizes of the padding's input.
 fn padded(
     pad: &Layer,
-    convolution: &Layer,
+    behind: &Layer,
+    pads_positive: bool,
     unpadded: impl Fn(usize) -> Option<usize>,
 ) -> Option<Layer> {
     let Layer::Slice {
@@ -199,15 +223,23 @@ fn padded(
     else {
         return None;
     };
-    let mut layer = convolution.clone();
-    let Layer::Convolution {
-        pre_padding,
-        post_padding,
-        padding_mode: PaddingMode::Explicit,
-        ..
-    } = &mut layer
-    else {
-        return None;
+    let mut layer = behind.clone();
+    let (pre_padding, post_padding, window) = match &mut layer {
+        Layer::Convolution {
+            pre_padding,
+            post_padding,
+            padding_mode: PaddingMode::Explicit,
+            ..
+        } => (pre_padding, post_padding, None),
+        Layer::Pooling {
+            kind: PoolingType::Max,
+            window,
+            pre_padding,
+            post_padding,
+            padding_mode: PaddingMode::Explicit,
+            ..
+        } if pads_positive => (pre_padding, post_padding, Some(window.clone())),
+        _ => return None,
     };
     if stride.iter().any(|&step| step != 1) || start.len() != pre_padding.len() + 2 {
         return None;
@@ -222,6 +254,13 @@ fn padded(
             Some(spatial) => {
                 pre_padding[spatial] += before;
                 post_padding[spatial] += after;
+                let most = pre_padding[spatial].max(post_padding[spatial]);
+                if window
+                    .as_ref()
+                    .is_some_and(|window| most >= window[spatial])
+                {
+                    return None;
+                }
             }
             None if before == 0 && after == 0 => {}
             None => return None,
