@@ -87,6 +87,11 @@ impl Cmd {
         let start = Instant::now();
         let Opened { session, backend } = self.backend.open(bundle.clone(), &options)?;
         let load = start.elapsed();
+        if self.layers && session.gpu_blocks() == 0 {
+            bail!(Usage(
+                "--layers times engines of TensorRT; this session runs on the CPU".into()
+            ));
+        }
         let inputs = inputs::fill(&session, &self.shape, self.inputs.as_deref())?;
         let mut sessions = vec![session];
         for _ in 1..self.streams {
@@ -199,13 +204,8 @@ impl Cmd {
 
     fn time_layers(&self, sessions: &mut [Session], given: &[Tensor]) -> anyhow::Result<Layers> {
         let Some(session) = sessions.first_mut() else {
-            bail!(Usage("--layers needs a session".into()));
+            return Ok(Layers::new(Vec::new()));
         };
-        if session.gpu_blocks() == 0 {
-            bail!(Usage(
-                "--layers times engines of TensorRT; this session runs on the CPU".into()
-            ));
-        }
         let views: Vec<TensorView<'_>> = given.iter().map(Tensor::view).collect();
         const RUNS: usize = 20;
         let times = session.layer_times(&views, RUNS)?;
