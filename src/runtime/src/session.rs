@@ -252,8 +252,12 @@ impl Session {
     /// [`GpuError::Replay`] where the model is not one block on a GPU, or has not run yet, and
     /// where the device fails.
     pub fn replay(&mut self, count: usize) -> Result<(), SessionError> {
+        let has_gpu = self.executor.gpu().is_some();
         let Some(gpu) = self.executor.only_gpu() else {
-            let reason = "the model is more than one block of steps on a GPU";
+            let reason = match has_gpu {
+                true => "the model is more than one block of steps on the GPU",
+                false => "the session runs on the CPU",
+            };
             return Err(GpuError::Replay(reason).into());
         };
         let replayed = gpu.replay(&self.constants, count);

@@ -100,11 +100,14 @@ impl Engines {
             let mut load = || {
                 let network = network(segment)?;
                 let bytes = source.engine(segment)?;
+                gpu.context().make_current().map_err(GpuError::from)?;
                 let runtime = match &mut runtime {
                     Some(runtime) => runtime,
                     empty => empty.insert(Runtime::new(gpu.library()).map_err(GpuError::from)?),
                 };
-                gpu.context().make_current().map_err(GpuError::from)?;
+                if let Some(core) = source.dla_core(segment) {
+                    runtime.set_dla_core(core).map_err(GpuError::from)?;
+                }
                 let engine = runtime.deserialize(&bytes).map_err(GpuError::from)?;
                 let (inputs, outputs) = fit(&network, engine.io())?;
                 Ok(SegmentEngine {

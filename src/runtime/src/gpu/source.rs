@@ -9,6 +9,11 @@ pub trait EngineSource {
     /// # Errors
     /// [`EngineError`] where there is none that can be used.
     fn engine(&self, segment: u32) -> Result<Cow<'_, [u8]>, EngineError>;
+
+    /// The DLA core that the segment's engine was built for; `None` for the GPU.
+    fn dla_core(&self, _segment: u32) -> Option<u32> {
+        None
+    }
 }
 
 impl EngineSource for EngineSet {
@@ -19,6 +24,11 @@ impl EngineSource for EngineSet {
                 format!("there is no engine of segment {segment}").into(),
             )),
         }
+    }
+
+    fn dla_core(&self, segment: u32) -> Option<u32> {
+        let (header, _) = EngineSet::engine(self, segment)?;
+        dla_core(&header.flags)
     }
 }
 
@@ -35,5 +45,33 @@ impl EngineSource for Vec<Vec<u8>> {
             )
         })?;
         Ok(Cow::Borrowed(bytes))
+    }
+}
+
+/// What `dla=` says among the builder's flags in an engine's header.
+fn dla_core(flags: &str) -> Option<u32> {
+    let core = flags.split(' ').find_map(|flag| flag.strip_prefix("dla="));
+    core?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dla_core_stands_in_the_flags() {
+        for (flags, expected) in [
+            (
+                "tf32=on workspace=default tactics=default dla=1 layers=names",
+                Some(1),
+            ),
+            (
+                "tf32=on workspace=default tactics=default dla=none layers=names",
+                None,
+            ),
+            ("", None),
+        ] {
+            assert_eq!(dla_core(flags), expected, "{flags}");
+        }
     }
 }
