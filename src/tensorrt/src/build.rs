@@ -40,6 +40,10 @@ pub trait WeightsSource {
     fn weights(&self, id: WeightsId) -> Option<TensorView<'_>>;
 }
 
+/// What [`build_network`] makes of a network, as a number: it rises with every change that makes
+/// another engine of the same network, so that engines of before are not taken for ones of now.
+pub const NETWORK_REVISION: u32 = 2;
+
 /// Fills a network. Its inputs are `input:0`, `input:1`, ..., its outputs `output:0`, ..., in the
 /// specification's order. Where the version has no type of a tensor, the input or output is of
 /// another: int32 for int64 before TensorRT 10, float for uint8 before TensorRT 8.5, and float for

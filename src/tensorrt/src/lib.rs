@@ -53,8 +53,8 @@ mod fake;
 mod tests;
 
 pub use build::{
-    BuildOptions, BuildProgress, BuiltEngine, Precision, Profile, ShapeRange, UnknownPrecision,
-    WeightsSource, build_engine, build_network, refusal,
+    BuildOptions, BuildProgress, BuiltEngine, NETWORK_REVISION, Precision, Profile, ShapeRange,
+    UnknownPrecision, WeightsSource, build_engine, build_network, refusal,
 };
 pub use builder::Builder;
 pub use config::{BuilderConfig, TimingCache};

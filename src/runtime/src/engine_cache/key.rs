@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use tfjet_bundle::{Bundle, BundleError, EngineHeader, SectionId, SectionKind};
+use tfjet_tensorrt::NETWORK_REVISION;
 
 /// Separates these hashes from all others, and from those of a later layout of the fields.
 const CONTEXT: &str = "tfjet engine cache, version 1";
@@ -80,7 +81,8 @@ impl NetworkHash {
     }
 }
 
-/// Hash of everything that determines an engine: network, weights, library, compute capability,
+/// Hash of everything that determines an engine: network, weights, what is made of them
+/// ([`NETWORK_REVISION`]), library, compute capability,
 /// precision, optimization profiles and the builder's flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EngineKey(pub [u8; 32]);
@@ -91,6 +93,7 @@ impl EngineKey {
     pub fn of(network: &NetworkHash, header: &EngineHeader) -> Self {
         let mut hash = Fields::new();
         hash.bytes(&network.0);
+        hash.number(NETWORK_REVISION.into());
         hash.bytes(header.target().as_bytes());
         hash.number(header.profiles.len() as u64);
         for profile in &header.profiles {

@@ -251,6 +251,8 @@ impl Block {
                 shape,
                 region,
             }
+        } else if plan.resident.contains(&id) && held == building.held[value] {
+            LocalSource::Resident(value)
         } else if let Some(input) = input_of(plan, id) {
             LocalSource::Host(input)
         } else {

@@ -144,6 +144,7 @@ impl GpuExecutor {
     /// From now on the engines of the latest shapes report the time of each layer and no graphs
     /// are used, or not any more. Returns what was reported until now.
     pub(crate) fn profile(&mut self, is_on: bool) -> Result<Vec<LayerTime>, GpuError> {
+        self.gpu.context().make_current()?;
         let sums = is_on.then(LayerSums::default);
         for block in &mut self.blocks {
             block.set_profiler(sums.as_ref())?;
@@ -167,6 +168,9 @@ impl GpuExecutor {
     /// What TensorRT's inspector tells about a segment's engine.
     pub(crate) fn inspect(&self, segment: u32) -> Option<Result<String, GpuError>> {
         let engine = self.blocks.iter().find_map(|block| block.engine(segment))?;
+        if let Err(error) = self.gpu.context().make_current() {
+            return Some(Err(error.into()));
+        }
         Some(engine.inspect_json().map_err(GpuError::from))
     }
 
@@ -179,6 +183,16 @@ impl GpuExecutor {
 
     pub(crate) fn blocks(&self) -> usize {
         self.blocks.len()
+    }
+}
+
+impl Drop for GpuExecutor {
+    fn drop(&mut self) {
+        // TensorRT frees in the thread's current context, whichever that is.
+        if let Err(error) = self.gpu.context().make_current() {
+            tracing::warn!(%error, "engines are freed outside their context");
+        }
+        self.blocks.clear();
     }
 }
 

@@ -88,7 +88,8 @@ impl Parts {
             for (id, tensor) in step.outputs().iter().zip(&engine.outputs) {
                 let dtype = held[id.index()];
                 held[id.index()] = tensor.held;
-                plain[id.index()] = dtype == tensor.held || is_narrow(dtype, tensor.held);
+                // Arithmetic on int64 held as int32 would wrap where the host's does not.
+                plain[id.index()] = dtype == tensor.held;
             }
         }
         let offers: Vec<Offer<'_>> = schedule
@@ -187,11 +188,6 @@ fn engine_of<'a>(engines: &'a Engines, step: &Step) -> Option<&'a SegmentEngine>
         Step::Engine { segment, .. } => engines.get(*segment),
         Step::Residual { .. } => None,
     }
-}
-
-/// Do kernels take elements of a type that an engine holds so?
-fn is_narrow(dtype: DType, held: DType) -> bool {
-    (dtype, held) == (DType::I64, DType::I32)
 }
 
 /// Does the step give the engine what it takes, and take what it gives?

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tfjet::exit::{self, Failed};
@@ -217,25 +217,42 @@ fn watch(
 pub(super) struct Workplace(PathBuf);
 
 const WORKPLACE: &str = ".building-";
+/// No build takes so long.
+const ABANDONED: Duration = Duration::from_secs(48 * 60 * 60);
 
 impl Workplace {
-    /// Makes the folder, and removes those of processes that are gone.
+    /// Makes the folder, and removes those that were left behind long ago. Containers that share a
+    /// cache may have processes of the same number, hence the time in the name, and do not see each
+    /// other's, hence the age.
     pub(super) fn new(cache: &Path) -> anyhow::Result<Self> {
         for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let process = name.to_str().and_then(|name| name.strip_prefix(WORKPLACE));
-            if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            let is_workplace = name
+                .to_str()
+                .is_some_and(|name| name.starts_with(WORKPLACE));
+            if is_workplace && age(&entry) > ABANDONED {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        let path = cache.join(format!("{WORKPLACE}{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let name = format!("{WORKPLACE}{}-{}", std::process::id(), now.as_nanos());
+        let path = cache.join(name);
+        fs::create_dir(&path).with_context(|| path.display().to_string())?;
         Ok(Self(path))
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+}
+
+/// How long ago an entry last changed; nothing where that cannot be told.
+fn age(entry: &fs::DirEntry) -> Duration {
+    let changed = entry.metadata().and_then(|metadata| metadata.modified());
+    let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+    age.unwrap_or_default()
 }
 
 impl Drop for Workplace {

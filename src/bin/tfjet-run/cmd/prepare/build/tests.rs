@@ -179,13 +179,19 @@ fn a_builder_that_is_not_there_is_named() {
 }
 
 #[test]
-fn folders_of_processes_that_are_gone_are_removed() {
+fn folders_that_were_left_behind_long_ago_are_removed() {
     let cache = tempfile::tempdir().unwrap();
-    // The largest process number is below 2^22 on Linux.
-    let gone = cache.path().join(".building-99999999");
-    fs::create_dir_all(&gone).unwrap();
+    let [old, recent] = ["1-1", "1-2"].map(|name| {
+        let path = cache.path().join(format!(".building-{name}"));
+        fs::create_dir(&path).unwrap();
+        path
+    });
+    let long_ago = SystemTime::now() - 2 * ABANDONED;
+    let changed = File::open(&old).unwrap().set_modified(long_ago);
+    changed.unwrap();
     let workplace = Workplace::new(cache.path()).unwrap();
-    assert!(!gone.exists());
+    assert!(!old.exists());
+    fs::remove_dir(recent).unwrap();
     fs::write(workplace.file("engine"), "part").unwrap();
     drop(workplace);
     assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
