@@ -203,21 +203,29 @@ impl Block {
             };
             match needed {
                 Some(held) => Ok(StepInput::Local(self.local(plan, building, id, held)?)),
-                None => Ok(self.on_host(plan, building, id)),
+                None => self.on_host(plan, building, id),
             }
         })
         .collect()
     }
 
     /// What a step looks at on the host.
-    fn on_host(&mut self, plan: &BlockPlan, building: &Building<'_>, id: ValueId) -> StepInput {
+    fn on_host(
+        &mut self,
+        plan: &BlockPlan,
+        building: &Building<'_>,
+        id: ValueId,
+    ) -> Result<StepInput, GpuError> {
         match (building.sources[id.index()], input_of(plan, id)) {
-            (Source::Constant(constant), _) => StepInput::Constant(constant),
+            (Source::Constant(constant), _) => Ok(StepInput::Constant(constant)),
             (_, Some(input)) => {
                 self.looked_at[input] = true;
-                StepInput::Host(input)
+                Ok(StepInput::Host(input))
             }
-            (_, None) => StepInput::Host(usize::MAX),
+            (_, None) => {
+                let name = &building.schedule.values[id.index()].name;
+                Err(GpuError::Op(format!("`{name}` is not on the host")))
+            }
         }
     }
 
