@@ -20,6 +20,19 @@ pub struct ShapeFlag {
     extents: Vec<Extent>,
 }
 
+impl ShapeFlag {
+    /// The tensor's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The best shape, or the only one.
+    pub fn best(&self) -> Vec<usize> {
+        let sizes = self.extents.iter().map(|[_, opt, _]| usize::try_from(*opt));
+        sizes.map(|size| size.unwrap_or(usize::MAX)).collect()
+    }
+}
+
 impl FromStr for ShapeFlag {
     type Err = String;
 

@@ -64,3 +64,4 @@ pub use arguments::MAX_OUTPUT_BYTES;
 pub use error::OpError;
 pub use kernel::Kernel;
 pub use registry::{is_supported, kernel, supported_ops};
+pub use slice::SlicedDim;

@@ -95,11 +95,15 @@ pub(crate) fn strided_slice(reader: &AttrReader<'_>) -> Result<Box<dyn Kernel>, 
     Ok(Box::new(kernel))
 }
 
-/// One dimension of the input, as sliced.
-struct Range {
-    begin: i64,
-    size: usize,
-    stride: i64,
+/// One dimension of a tensor, as `StridedSlice` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlicedDim {
+    /// First index.
+    pub begin: i64,
+    /// Number of indices.
+    pub size: usize,
+    /// From one index to the next, not 0.
+    pub stride: i64,
 }
 
 impl Kernel for StridedSlice {
@@ -149,11 +153,11 @@ impl Kernel for StridedSlice {
             }
             let (begin, end, stride) = (begin.get(i), end.get(i), strides.get(i));
             let range = if bit(self.shrink_axis_mask, i) {
-                index(begin, stride, shape[dim], dim)?
+                SlicedDim::index(begin, stride, shape[dim], dim)?
             } else {
                 let begin = (!bit(self.begin_mask, i)).then_some(begin);
                 let end = (!bit(self.end_mask, i)).then_some(end);
-                range(begin, end, stride, shape[dim])?
+                SlicedDim::range(begin, end, stride, shape[dim])?
             };
             if !bit(self.shrink_axis_mask, i) {
                 sliced.push(range.size)?;
@@ -175,54 +179,62 @@ impl Kernel for StridedSlice {
     }
 }
 
-/// A single index, whose dimension goes away.
-fn index(begin: i64, stride: i64, extent: usize, dim: usize) -> Result<Range, OpError> {
-    if stride <= 0 {
-        return Err(value_error!("stride {stride} for a single index"));
+impl SlicedDim {
+    /// A single index of dimension `dim`, whose size is `extent`; negative ones count from the end.
+    ///
+    /// # Errors
+    /// Outside the dimension, or a stride that is not positive.
+    pub fn index(begin: i64, stride: i64, extent: usize, dim: usize) -> Result<Self, OpError> {
+        if stride <= 0 {
+            return Err(value_error!("stride {stride} for a single index"));
+        }
+        let from_end = if begin < 0 { extent as i64 } else { 0 };
+        let index = begin.saturating_add(from_end);
+        if !(0..extent as i64).contains(&index) {
+            return Err(value_error!(
+                "index {begin} is outside dimension {dim} of size {extent}"
+            ));
+        }
+        Ok(Self {
+            begin: index,
+            size: 1,
+            stride: 1,
+        })
     }
-    let from_end = if begin < 0 { extent as i64 } else { 0 };
-    let index = begin.saturating_add(from_end);
-    if !(0..extent as i64).contains(&index) {
-        return Err(value_error!(
-            "index {begin} is outside dimension {dim} of size {extent}"
-        ));
-    }
-    Ok(Range {
-        begin: index,
-        size: 1,
-        stride: 1,
-    })
-}
 
-/// A range; a bound of `None` reaches as far as the stride's direction goes.
-fn range(
-    begin: Option<i64>,
-    end: Option<i64>,
-    stride: i64,
-    extent: usize,
-) -> Result<Range, OpError> {
-    if stride == 0 {
-        return Err(value_error!("a stride of 0"));
+    /// A range; a bound of `None` reaches as far as the stride's direction goes.
+    ///
+    /// # Errors
+    /// A stride of 0.
+    pub fn range(
+        begin: Option<i64>,
+        end: Option<i64>,
+        stride: i64,
+        extent: usize,
+    ) -> Result<Self, OpError> {
+        if stride == 0 {
+            return Err(value_error!("a stride of 0"));
+        }
+        let extent = extent as i64;
+        let (low, high) = if stride > 0 {
+            (0, extent)
+        } else {
+            (-1, extent - 1)
+        };
+        let bound = |value: i64| {
+            let from_end = if value < 0 { extent } else { 0 };
+            value.saturating_add(from_end).clamp(low, high)
+        };
+        let (first, last) = if stride > 0 { (low, high) } else { (high, low) };
+        let begin = begin.map_or(first, bound);
+        let end = end.map_or(last, bound);
+        let distance = if stride > 0 { end - begin } else { begin - end };
+        let size =
+            u64::try_from(distance).map_or(0, |distance| distance.div_ceil(stride.unsigned_abs()));
+        Ok(Self {
+            begin,
+            size: size as usize,
+            stride,
+        })
     }
-    let extent = extent as i64;
-    let (low, high) = if stride > 0 {
-        (0, extent)
-    } else {
-        (-1, extent - 1)
-    };
-    let bound = |value: i64| {
-        let from_end = if value < 0 { extent } else { 0 };
-        value.saturating_add(from_end).clamp(low, high)
-    };
-    let (first, last) = if stride > 0 { (low, high) } else { (high, low) };
-    let begin = begin.map_or(first, bound);
-    let end = end.map_or(last, bound);
-    let distance = if stride > 0 { end - begin } else { begin - end };
-    let size =
-        u64::try_from(distance).map_or(0, |distance| distance.div_ceil(stride.unsigned_abs()));
-    Ok(Range {
-        begin,
-        size: size as usize,
-        stride,
-    })
 }

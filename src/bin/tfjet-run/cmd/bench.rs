@@ -16,9 +16,9 @@ use tfjet::bundle::Bundle;
 use tfjet::core::{Tensor, TensorView};
 use tfjet::exit::Usage;
 use tfjet::runtime::{Session, SessionOptions};
+use tfjet::shapes::ShapeFlag;
 
 use crate::backend::{BackendArgs, Opened};
-use inputs::ShapeFlag;
 use report::{Copies, Layers, Report, Resident};
 use timing::Percentiles;
 
@@ -32,8 +32,9 @@ pub(crate) struct Cmd {
     bundle: PathBuf,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Shape of an input whose sizes the model leaves open, repeatable
-    #[arg(long, value_name = "NAME=1x224x224x3", value_parser = inputs::parse_shape)]
+    /// Shape of an input whose sizes the model leaves open, repeatable; of NAME=MIN:OPT:MAX, as for
+    /// prepare, OPT
+    #[arg(long, value_name = "NAME=1x224x224x3")]
     shape: Vec<ShapeFlag>,
     /// Arrays to run on, as NAME or in:NAME, instead of noise
     #[arg(long, value_name = "IN.npz", conflicts_with = "shape")]

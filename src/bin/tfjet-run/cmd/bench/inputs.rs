@@ -6,29 +6,7 @@ use anyhow::{Context as _, bail};
 use tfjet::core::{DType, Tensor};
 use tfjet::exit::Usage;
 use tfjet::runtime::{Session, read_npz};
-
-/// `--shape`.
-#[derive(Debug, Clone)]
-pub(super) struct ShapeFlag {
-    name: String,
-    dims: Vec<usize>,
-}
-
-pub(super) fn parse_shape(text: &str) -> Result<ShapeFlag, String> {
-    let wrong = || format!("`{text}` is not NAME=1x224x224x3");
-    let (name, dims) = text.rsplit_once('=').ok_or_else(wrong)?;
-    let dims: Result<Vec<usize>, _> = match dims {
-        "" => Ok(Vec::new()),
-        dims => dims.split('x').map(str::parse).collect(),
-    };
-    match dims {
-        Ok(dims) if !name.is_empty() => Ok(ShapeFlag {
-            name: name.into(),
-            dims,
-        }),
-        _ => Err(wrong()),
-    }
-}
+use tfjet::shapes::ShapeFlag;
 
 /// One tensor for each input of the model: from a file, or noise of the model's shape, where the
 /// flags give the sizes that it leaves open.
@@ -44,25 +22,25 @@ pub(super) fn fill(
     }
     if let Some(stranger) = shapes
         .iter()
-        .find(|flag| specs.iter().all(|spec| spec.name != flag.name))
+        .find(|flag| specs.iter().all(|spec| spec.name != flag.name()))
     {
         let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         bail!(Usage(format!(
             "--shape names `{}`; the model's inputs are {}",
-            stranger.name,
+            stranger.name(),
             names.join(", ")
         )));
     }
     let mut noise = Noise(1);
     let mut filled = Vec::with_capacity(specs.len());
     for spec in specs {
-        let flag = shapes.iter().find(|flag| flag.name == spec.name);
-        let dims = match (flag, &spec.shape) {
-            (Some(flag), Some(shape)) if !shape.admits(&flag.dims) => bail!(Usage(format!(
+        let flag = shapes.iter().find(|flag| flag.name() == spec.name);
+        let dims = match (flag.map(ShapeFlag::best), &spec.shape) {
+            (Some(dims), Some(shape)) if !shape.admits(&dims) => bail!(Usage(format!(
                 "--shape {}={:?} does not fit the model's {shape}",
-                spec.name, flag.dims
+                spec.name, dims
             ))),
-            (Some(flag), _) => flag.dims.clone(),
+            (Some(dims), _) => dims,
             (None, shape) => match shape.as_ref().and_then(tfjet::core::Shape::as_fixed) {
                 Some(dims) => dims,
                 None => bail!(Usage(format!(
@@ -129,23 +107,6 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shapes_are_read() {
-        for (text, expected) in [
-            ("x=1x224x224x3", Some(("x", vec![1, 224, 224, 3]))),
-            ("a=b=2", Some(("a=b", vec![2]))),
-            ("scalar=", Some(("scalar", vec![]))),
-            ("x", None),
-            ("=1", None),
-            ("x=1xx2", None),
-            ("x=-1", None),
-        ] {
-            let found = parse_shape(text).ok().map(|flag| (flag.name, flag.dims));
-            let expected = expected.map(|(name, dims)| (name.to_owned(), dims));
-            assert_eq!(found, expected, "{text}");
-        }
-    }
 
     #[test]
     fn noise_is_neither_constant_nor_out_of_range() {

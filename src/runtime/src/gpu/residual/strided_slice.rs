@@ -2,9 +2,9 @@
 
 use tfjet_core::{AttrError, AttrReader};
 use tfjet_cuda::kernels::row_major;
-use tfjet_ops::OpError;
+use tfjet_ops::{OpError, SlicedDim};
 
-use super::arguments::{shape_error, value_error};
+use super::arguments::shape_error;
 
 /// Bit `i` of a mask is about element `i` of begin, end and strides.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,11 +84,11 @@ impl StridedSlice {
             };
             let shrinks = bit(self.shrink_axis_mask, i);
             let range = if shrinks {
-                index(begin[i], strides[i], extent, dim)?
+                SlicedDim::index(begin[i], strides[i], extent, dim)?
             } else {
                 let begin = (!bit(self.begin_mask, i)).then_some(begin[i]);
                 let end = (!bit(self.end_mask, i)).then_some(end[i]);
-                range(begin, end, strides[i], extent)?
+                SlicedDim::range(begin, end, strides[i], extent)?
             };
             if !shrinks {
                 sliced.shape.push(range.size);
@@ -106,63 +106,4 @@ impl StridedSlice {
         }
         Ok(sliced)
     }
-}
-
-/// One dimension of the input, as sliced.
-struct Range {
-    begin: i64,
-    size: usize,
-    stride: i64,
-}
-
-/// A single index, whose dimension goes away.
-fn index(begin: i64, stride: i64, extent: usize, dim: usize) -> Result<Range, OpError> {
-    if stride <= 0 {
-        return Err(value_error!("stride {stride} for a single index"));
-    }
-    let from_end = if begin < 0 { extent as i64 } else { 0 };
-    let index = begin.saturating_add(from_end);
-    if !(0..extent as i64).contains(&index) {
-        return Err(value_error!(
-            "index {begin} is outside dimension {dim} of size {extent}"
-        ));
-    }
-    Ok(Range {
-        begin: index,
-        size: 1,
-        stride: 1,
-    })
-}
-
-/// A range; a bound of `None` reaches as far as the stride's direction goes.
-fn range(
-    begin: Option<i64>,
-    end: Option<i64>,
-    stride: i64,
-    extent: usize,
-) -> Result<Range, OpError> {
-    if stride == 0 {
-        return Err(value_error!("a stride of 0"));
-    }
-    let extent = extent as i64;
-    let (low, high) = if stride > 0 {
-        (0, extent)
-    } else {
-        (-1, extent - 1)
-    };
-    let bound = |value: i64| {
-        let from_end = if value < 0 { extent } else { 0 };
-        value.saturating_add(from_end).clamp(low, high)
-    };
-    let (first, last) = if stride > 0 { (low, high) } else { (high, low) };
-    let begin = begin.map_or(first, bound);
-    let end = end.map_or(last, bound);
-    let distance = if stride > 0 { end - begin } else { begin - end };
-    let size =
-        u64::try_from(distance).map_or(0, |distance| distance.div_ceil(stride.unsigned_abs()));
-    Ok(Range {
-        begin,
-        size: size as usize,
-        stride,
-    })
 }
