@@ -33,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tfjet-video", &["tfjet-core", "tfjet-runtime"]),
+    ("tfjet-service", &[]),
 ];
 
 /// Packages that only the converter needs: none may be anywhere below `tfjet-run`.
@@ -45,7 +46,6 @@ const HOST_ONLY: &[&str] = &[
     "miette",
     "sha2",
     "tar",
-    "toml",
     "proptest",
 ];
 

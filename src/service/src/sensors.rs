@@ -1,0 +1,1 @@
+//! Temperatures, clocks and power of the board, from sysfs.
