@@ -28,7 +28,7 @@ build=("$run" prepare "$bundle" "${prepare[@]}" --cache "$cache")
 verdict 5 'prepare' 'not prepared' "${bench[@]}"
 verdict 0 '' 'prepare' "${build[@]}"
 verdict 0 'resident' 'prepared' "${bench[@]}"
-entry=$(find "$cache" -name '*.jet' -size +8k | head -1)
+entry=$(find "$cache" -name '*.jet' ! -name 'timing-*' | head -1)
 size=$(stat -c %s "$entry")
 cp "$entry" "$scratch/whole"
 

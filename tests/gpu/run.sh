@@ -70,10 +70,10 @@ PY
     limit=${limits[i++]}
     local tf32=()
     [[ $precision == fp32 ]] && tf32=(--no-tf32)
-    prepare "$model-$precision" "$models/$model.jet" "$out/$model-$precision.jet" \
+    prepare "$model-$precision" "$models/$model.jet" "/tmp/$model-$precision.jet" \
       --precision "$precision" "${tf32[@]}" "${shapes[@]}" || continue
-    check "run-$model-$precision" 60 "$run" run "$out/$model-$precision.jet" --device gpu \
-      --inputs "$reference" --outputs "/tmp/$model-$precision.npz" --repeat 20 --json || continue
+    check "run-$model-$precision" 60 "$run" run "/tmp/$model-$precision.jet" --device gpu \
+      --precision "$precision" --inputs "$reference" --outputs "/tmp/$model-$precision.npz" --repeat 20 --json || continue
     grep -h median "$out/run-$model-$precision.log" | tee -a "$summary"
     check "parity-$model-$precision" 60 python3 "$here/parity.py" "$reference" \
       "/tmp/$model-$precision.npz" "$limit" "$@"
