@@ -81,6 +81,57 @@ impl Sensors {
     }
 }
 
+impl Readings {
+    /// For people: a title of at most 13 characters and its text, one line each; nothing for what
+    /// the machine does not tell.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = Vec::new();
+        let mut add = |title, parts: Vec<String>| {
+            if !parts.is_empty() {
+                lines.push((title, parts.join(", ")));
+            }
+        };
+        add("power mode", self.power_mode.iter().cloned().collect());
+        let clock = |clock: &Clock| {
+            let mhz = |hz: u64| hz as f64 / 1e6;
+            let most = clock.max_hz.map(|hz| format!(" of {:.0}", mhz(hz)));
+            let (name, most) = (&clock.name, most.unwrap_or_default());
+            format!("{name} {:.0}{most} MHz", mhz(clock.hz))
+        };
+        add("clocks", self.clocks.iter().map(clock).collect());
+        let load = self.gpu_load.map(|load| format!("{:.0} %", load * 100.0));
+        add("GPU load", load.into_iter().collect());
+        let heat = self.temperatures.iter();
+        add(
+            "temperatures",
+            heat.map(|(name, it)| format!("{name} {it:.1} °C"))
+                .collect(),
+        );
+        let power = self.power_watts.iter();
+        add(
+            "power",
+            power
+                .map(|(name, watts)| format!("{name} {watts:.2} W"))
+                .collect(),
+        );
+        let throttled = self.throttled.map(|is_on| if is_on { "yes" } else { "no" });
+        add(
+            "throttled",
+            throttled.map(str::to_owned).into_iter().collect(),
+        );
+        let free = self
+            .memory_available
+            .map(|bytes| bytes as f64 / f64::from(1 << 20));
+        add(
+            "free memory",
+            free.map(|mib| format!("{mib:.0} MiB"))
+                .into_iter()
+                .collect(),
+        );
+        lines
+    }
+}
+
 impl Default for Sensors {
     /// Those of this machine.
     fn default() -> Self {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tfjet::cuda::{CudaError, DeviceInfo, Driver, Nvrtc};
 use tfjet::exit::{self, Failed};
 use tfjet::runtime::EngineCache;
+use tfjet::service::sensors::{Readings, Sensors};
 use tfjet::tensorrt::{Flavor, Library, TensorRtError};
 
 /// Show what this machine has for running bundles, and what is missing
@@ -110,6 +111,7 @@ struct Report {
     onnxruntime: Part,
     gstreamer: Part,
     board: Board,
+    sensors: Readings,
     cache: CacheReport,
 }
 
@@ -187,6 +189,7 @@ impl Cmd {
             })),
             gstreamer: gstreamer(),
             board: board(Path::new("/")),
+            sensors: Sensors::default().read(),
             cache: self.cache(),
         };
         let has_library = report.tensorrt.found || report.tensorrt_rtx.found;
@@ -262,6 +265,9 @@ impl Report {
         let mut text = String::new();
         for line in self.board.model.iter().chain(&self.board.l4t) {
             writeln!(text, "board         {line}")?;
+        }
+        for (title, line) in self.sensors.lines() {
+            writeln!(text, "{title:<13} {line}")?;
         }
         writeln!(text, "driver        {}", self.driver.text())?;
         for gpu in &self.gpus {

@@ -66,8 +66,26 @@ fn a_board_of_jetpack_4() {
         hz,
         max_hz: Some(max),
     };
+    let readings = Sensors::new(root.path()).read();
+    let lines: Vec<String> = readings
+        .lines()
+        .iter()
+        .map(|(t, it)| format!("{t}: {it}"))
+        .collect();
     assert_eq!(
-        Sensors::new(root.path()).read(),
+        lines,
+        [
+            "power mode: 5W",
+            "clocks: cpu0 1428 of 1479 MHz, gpu 614 of 922 MHz",
+            "GPU load: 73 %",
+            "temperatures: AO-therm 38.5 °C, CPU-therm 41.2 °C, GPU-therm 40.0 °C",
+            "power: POM_5V_IN 2.35 W",
+            "throttled: no",
+            "free memory: 1 MiB",
+        ]
+    );
+    assert_eq!(
+        readings,
         Readings {
             temperatures: vec![
                 ("AO-therm".into(), 38.5),
