@@ -1,11 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch demo test test-aarch64 lint bench deny clean
+.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench deny clean
 
 ENTRIES ?= centernet efficientnet-lite0 openpose vtest onnxruntime
+JETPACK ?= 4
 CARGO_DENY_VERSION := 0.20.2
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the system packages that are missing (Debian, Ubuntu)
 	@scripts/setup.sh
@@ -19,7 +20,13 @@ demo: setup ## convert a detector and run it over a clip; FRAMES=N for a short o
 test: setup ## every test; those that take a GPU: tests/gpu/README.md
 	scripts/test.sh
 
-test-aarch64: ## TensorRT's calling convention on aarch64, emulated
+cross: ## tfjet-run for every board, target/cross/, without containers
+	scripts/cross.sh
+
+cross-container: ## tfjet-run for one JetPack, in a container; JETPACK=4, 5, 6 or 7
+	scripts/cross-container.sh $(JETPACK)
+
+test-aarch64: ## what runs on the boards, on an emulated one
 	scripts/test-aarch64.sh
 
 lint: setup ## formatting, clippy, documentation

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that building, testing and the demo need, where they are missing.
-# `setup.sh aarch64` installs those that scripts/test-aarch64.sh needs.
+# `setup.sh cross` installs those that scripts/cross.sh needs, `setup.sh aarch64` those of
+# scripts/test-aarch64.sh.
 set -euo pipefail
 
 packages=()
@@ -11,22 +12,21 @@ need() { # PACKAGE COMMAND...: PACKAGE is needed where COMMAND fails
 }
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1") == installed ]]; }
 
-if [[ ${1:-} == aarch64 ]]; then
-  need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
-  need libstdc++6-arm64-cross installed libstdc++6-arm64-cross
-  need qemu-user-static command -v qemu-aarch64-static
+need gcc command -v cc
+need pkg-config command -v pkg-config
+need python3 command -v python3
+need python3-pip python3 -m pip --version
+need python3-venv python3 -c 'import ensurepip, venv'
+if [[ ${1:-} == cross || ${1:-} == aarch64 ]]; then
+  need binutils command -v readelf
+  [[ $1 == cross ]] || need qemu-user-static command -v qemu-aarch64-static
 else
-  need gcc command -v cc
-  need pkg-config command -v pkg-config
   need libgstreamer1.0-dev pkg-config --exists gstreamer-1.0
   need libgstreamer-plugins-base1.0-dev pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0
   need gstreamer1.0-tools command -v gst-inspect-1.0
   for package in gstreamer1.0-plugins-{base,good,bad} gstreamer1.0-libav; do
     need "$package" installed "$package"
   done
-  need python3 command -v python3
-  need python3-pip python3 -m pip --version
-  need python3-venv python3 -c 'import ensurepip, venv'
   need npm command -v npm
 fi
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The AArch64 calling convention: the tests of tfjet-tensorrt, cross-compiled and emulated, with
-# TensorRT-RTX's library for aarch64, which builds engines without a GPU. Where something for that
-# is not to be had, it says so and succeeds.
+# The boards' side on an emulated Cortex-A57, the processor of Nano and TX2: the tests of the
+# crates that run there, with ONNX Runtime's and TensorRT-RTX's libraries for aarch64, and the
+# programs of scripts/cross.sh over a clip, with Debian's GStreamer for arm64, against this
+# machine's results. Where something for that is not to be had, it says so and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,24 +11,53 @@ skip() {
   exit 0
 }
 
-target=aarch64-unknown-linux-gnu
-cache=${TFJET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tfjet}
-bin=${CARGO_TARGET_DIR:-target}/debug/tfjet
-
 [[ $(uname -m) == x86_64 ]] || skip "this machine is no x86-64 one"
-scripts/setup.sh aarch64 || skip "the packages for cross-compiling and emulation are missing"
-if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$target ]]; then
-  command -v rustup >/dev/null || skip "Rust has no $target and there is no rustup to add it"
-  rustup target add "$target" || skip "rustup could not add $target"
-fi
-library=$cache/tensorrt-rtx-aarch64/libtensorrt_rtx.so.1
-if [[ ! -f $library ]]; then
-  [[ -x $bin ]] || cargo build --locked --bin tfjet
-  "$bin" fetch --cache "$cache" tensorrt-rtx-aarch64 ||
-    skip "TensorRT-RTX for aarch64 could not be fetched"
-fi
+scripts/setup.sh aarch64 || skip "the packages for emulation are missing"
+status=0
+scripts/cross.sh || status=$?
+((status != 4)) || skip "the programs cannot be built"
+((status == 0)) || exit "$status"
+. scripts/cross-env.sh
 
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
-export TFJET_TENSORRT_RTX=$library
-cargo test --locked --target "$target" -p tfjet-tensorrt --lib --test library
+sysroot=$cache/sysroot-arm64
+cross/sysroot.sh "$sysroot" gstreamer1.0-plugins-base libstdc++6 ||
+  skip "apt could not get the packages for arm64"
+# Without it programs would see this machine's, and ONNX Runtime crashes at an aarch64 processor
+# without its numbers.
+mkdir -p "$sysroot/proc"
+for ((processor = 0; processor < $(nproc); processor++)); do
+  printf '%s\t: %s\n' processor "$processor" "CPU implementer" 0x41 "CPU architecture" 8 \
+    "CPU variant" 0x1 "CPU part" 0xd07 "CPU revision" 1 \
+    Features "fp asimd evtstrm aes pmull sha1 sha2 crc32"
+  echo
+done >"$sysroot/proc/cpuinfo"
+
+bin=${CARGO_TARGET_DIR:-target}/debug/tfjet
+[[ -x $bin ]] || cargo build --locked --all-features --bin tfjet
+for name in onnxruntime-aarch64 onnxruntime-jetpack4 tensorrt-rtx-aarch64 \
+  onnxruntime centernet efficientnet-lite0 vtest; do
+  "$bin" fetch --cache "$cache" "$name" ||
+    echo "test-aarch64: $name could not be fetched; the tests that need it are skipped" >&2
+done
+board() { # PROCESSOR ONNXRUNTIME-ENTRY ARGUMENT...: cargo test, emulated
+  local libraries=() rtx=$cache/tensorrt-rtx-aarch64/libtensorrt_rtx.so.1
+  [[ ! -d $cache/$2 ]] || libraries+=(TFJET_ONNXRUNTIME="$(ls "$cache/$2"/libonnxruntime.so.*)")
+  [[ ! -f $rtx ]] || libraries+=(TFJET_TENSORRT_RTX="$rtx")
+  (
+    export "${libraries[@]}" \
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -cpu $1 -L $sysroot"
+    cross_cargo test "${@:3}"
+  )
+}
+
+unset TFJET_ONNXRUNTIME TFJET_TENSORRT_RTX
+export TFJET_CACHE=$cache
+crates=(-p tfjet-core -p tfjet-bundle -p tfjet-ops -p tfjet-cpu -p tfjet-runtime)
+board cortex-a57 onnxruntime-aarch64 "${crates[@]}" --lib --tests
+board cortex-a57 onnxruntime-aarch64 -p tfjet-tensorrt --lib --test library
+# What runs elsewhere on newer processors, and JetPack 4's ONNX Runtime.
+board max onnxruntime-jetpack4 -p tfjet-ops -p tfjet-cpu -p tfjet-runtime \
+  --test goldens --test engine --test onnxruntime
+
+export TFJET_AARCH64=$out TFJET_AARCH64_SYSROOT=$sysroot
+cargo test --workspace --all-features --locked --test cross

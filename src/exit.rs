@@ -1,6 +1,9 @@
 //! Exit codes, the same for every command of both programs.
 
-use tfjet_runtime::{EngineCacheError, EngineSetError, GpuError, SessionError};
+use tfjet_bundle::BundleError;
+use tfjet_runtime::{EngineCacheError, EngineSetError, GpuError, NotEnoughMemory, SessionError};
+
+use crate::board::BoardError;
 
 /// All good.
 pub const GOOD: u8 = 0;
@@ -8,9 +11,9 @@ pub const GOOD: u8 = 0;
 pub const DIFFERS: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// A model, bundle, video or other input is bad.
+/// A model, bundle, video or other input is bad, or a model takes more memory than there is.
 pub const BAD_INPUT: u8 = 3;
-/// A library, program or device is missing.
+/// A library, program or device is missing, or too old for the bundle.
 pub const MISSING: u8 = 4;
 /// There are no engines for this machine, or they could not be built.
 pub const NOT_PREPARED: u8 = 5;
@@ -50,6 +53,19 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             false => missing(error.is_missing()),
         };
     }
+    if let Some(error) = cause.downcast_ref::<BoardError>() {
+        return match error {
+            BoardError::Unknown { .. } => Some(USAGE),
+            BoardError::Unsuitable { .. } => Some(MISSING),
+            BoardError::Bundle(error) => bundle_code(error),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<BundleError>() {
+        return bundle_code(error);
+    }
+    if cause.is::<NotEnoughMemory>() {
+        return Some(BAD_INPUT);
+    }
     if let Some(error) = cause.downcast_ref::<EngineSetError>() {
         return match error {
             error if error.is_not_prepared() => Some(NOT_PREPARED),
@@ -76,6 +92,13 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return missing(error.is_missing());
     }
     None
+}
+
+fn bundle_code(error: &BundleError) -> Option<u8> {
+    match error {
+        BundleError::ChooseTarget { .. } | BundleError::NoTarget { .. } => Some(USAGE),
+        _ => Some(BAD_INPUT),
+    }
 }
 
 /// Damaged engines count as missing ones: building them again helps.
@@ -132,6 +155,18 @@ mod tests {
         let damaged = || EngineCacheError::Record {
             path: "a.prepared".into(),
         };
+        let no_target = || BundleError::NoTarget {
+            file: "model.jet".into(),
+            target: "tx2".into(),
+            targets: "nano, xavier-nx".into(),
+        };
+        let too_large = NotEnoughMemory {
+            what: "the model",
+            need_bytes: 2 << 20,
+            bound: "the limit is",
+            bound_bytes: 1 << 20,
+            parts: "weights 2.0 MiB".into(),
+        };
         let unwritable = EngineCacheError::Unwritable {
             dir: "engines".into(),
             source: std::io::ErrorKind::StorageFull.into(),
@@ -150,6 +185,26 @@ mod tests {
             (damaged().into(), NOT_PREPARED),
             (EngineSetError::from(damaged()).into(), NOT_PREPARED),
             (unwritable.into(), BAD_INPUT),
+            (no_target().into(), USAGE),
+            (BoardError::Bundle(no_target()).into(), USAGE),
+            (
+                BoardError::Unknown {
+                    target: "tx2".into(),
+                    source: no_target(),
+                }
+                .into(),
+                USAGE,
+            ),
+            (
+                BoardError::Unsuitable {
+                    bundle: "model.jet".into(),
+                    machine: "TensorRT 8.2.1".into(),
+                    reasons: "xavier-nx needs TensorRT 8.5.2".into(),
+                }
+                .into(),
+                MISSING,
+            ),
+            (too_large.into(), BAD_INPUT),
             (
                 Failed {
                     code: DIFFERS,

@@ -24,8 +24,10 @@
 #![forbid(unsafe_code)]
 
 pub mod arrays;
+pub mod board;
 pub mod cache;
 pub mod exit;
+pub mod profiles;
 pub mod shapes;
 
 pub use tfjet_bundle as bundle;
@@ -35,5 +37,7 @@ pub use tfjet_core as core;
 pub use tfjet_cpu as cpu;
 pub use tfjet_cuda as cuda;
 pub use tfjet_runtime as runtime;
+#[cfg(feature = "run")]
+pub use tfjet_service as service;
 pub use tfjet_tensorrt as tensorrt;
 pub use tfjet_video as video;

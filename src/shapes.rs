@@ -1,205 +1,273 @@
-//! From `--shape` to the smallest, best and largest shape of every segment input: what engines are
-//! built for.
+//! From shapes that a user gives to those of every segment input: what engines are built for.
+
+mod flag;
+mod formula;
+mod symbols;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
+
+use tfjet_core::{Dim, Manifest, NetworkSpec, Schedule, Shape, Step};
 
 use crate::arrays::plain;
 use crate::exit::Usage;
-use tfjet_core::{Dim, Manifest, NetworkSpec, Schedule, Shape, Step};
+use symbols::Symbols;
+
+pub use flag::ShapeFlag;
 
 /// Smallest, best and largest size.
 type Extent = [u64; 3];
 /// Smallest, best and largest shape of an input, as an engine's header holds them.
 pub type ShapeRange = [Vec<u64>; 3];
+/// The ranges of all inputs of a segment: an optimization profile.
+pub type Profile = Vec<ShapeRange>;
 
-/// One `--shape`: a tensor and its sizes.
+/// Shapes of tensors that go together, each with who says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShapeSet(Vec<Given>);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShapeFlag {
+struct Given {
     name: String,
     extents: Vec<Extent>,
+    by: String,
 }
 
-impl ShapeFlag {
-    /// The tensor's name.
-    pub fn name(&self) -> &str {
-        &self.name
+impl ShapeSet {
+    /// Adds what a flag says.
+    pub fn add_flag(&mut self, flag: &ShapeFlag) {
+        let name = flag.name.clone();
+        self.0.push(Given {
+            by: format!("--shape {name}"),
+            extents: flag.extents.clone(),
+            name,
+        });
     }
 
-    /// The best shape, or the only one.
-    pub fn best(&self) -> Vec<usize> {
-        let sizes = self.extents.iter().map(|[_, opt, _]| usize::try_from(*opt));
-        sizes.map(|size| size.unwrap_or(usize::MAX)).collect()
+    /// Adds the one shape of a tensor, as `by` says.
+    pub fn add_shape(&mut self, name: &str, shape: &[usize], by: &str) {
+        self.0.push(Given {
+            name: name.into(),
+            extents: shape.iter().map(|&size| [size as u64; 3]).collect(),
+            by: by.into(),
+        });
     }
-}
 
-impl FromStr for ShapeFlag {
-    type Err = String;
+    /// Has it this tensor?
+    pub fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|given| plain(&given.name) == plain(name))
+    }
 
-    /// `NAME=MIN:OPT:MAX` or `NAME=SHAPE`, a shape as in `1x224x224x3`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, range) = text.rsplit_once('=').ok_or("expected NAME=SHAPE")?;
-        let parts: Vec<Vec<u64>> = range.split(':').map(dims).collect::<Result<_, _>>()?;
-        let [min, opt, max] = match parts.as_slice() {
-            [one] => [one, one, one],
-            [min, opt, max] => [min, opt, max],
-            _ => return Err("expected SHAPE or MIN:OPT:MAX".into()),
-        };
-        if min.len() != opt.len() || opt.len() != max.len() {
-            return Err("MIN, OPT and MAX have different ranks".into());
+    /// The tensors with their best shapes.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, Vec<u64>)> {
+        let best = |given: &Given| given.extents.iter().map(|[_, opt, _]| *opt).collect();
+        self.0.iter().map(move |it| (it.name.as_str(), best(it)))
+    }
+
+    /// Lets the sizes of these axes begin at 1.
+    fn open(&mut self, is_open: impl Fn(&str, usize) -> bool) {
+        for Given { name, extents, .. } in &mut self.0 {
+            let open = extents.iter_mut().enumerate();
+            let open = open.filter(|(axis, _)| is_open(name, *axis));
+            open.for_each(|(_, [min, ..])| *min = 1);
         }
-        let extents: Vec<Extent> = min
-            .iter()
-            .zip(opt)
-            .zip(max)
-            .map(|((&min, &opt), &max)| [min, opt, max])
-            .collect();
-        if extents.iter().any(|[min, opt, max]| min > opt || opt > max) {
-            return Err("expected MIN <= OPT <= MAX in every dimension".into());
-        }
-        let name = name.to_owned();
-        Ok(Self { name, extents })
     }
 }
 
-fn dims(text: &str) -> Result<Vec<u64>, String> {
-    text.split('x')
-        .map(|size| match size.parse::<u32>() {
-            Ok(size) if size > 0 => Ok(u64::from(size)),
-            _ => Err(format!("`{size}` in `{text}` is no size of a dimension")),
-        })
-        .collect()
-}
-
-/// What the flags come to.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ranges {
-    /// For each segment, for each of its inputs.
-    pub segments: Vec<Vec<ShapeRange>>,
-    /// What was assumed because no flag said it.
+/// The profile of every segment for one set of shapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentProfiles {
+    /// In the order of segments.
+    pub segments: Vec<Profile>,
+    /// What was assumed because nothing said it.
     pub assumed: Vec<String>,
 }
 
-/// The sizes of symbolic dims.
-#[derive(Debug, Default)]
-struct Symbols(BTreeMap<String, (Extent, String)>);
+/// The tensors of a model that have shapes to give: its inputs, and what goes into segments.
+#[derive(Debug)]
+pub struct Interface<'a> {
+    manifest: &'a Manifest,
+    networks: &'a [NetworkSpec],
+    /// For each segment the names of its inputs outside of it.
+    wires: Vec<Vec<&'a str>>,
+    named: BTreeMap<&'a str, &'a Shape>,
+}
 
-impl Symbols {
-    fn bind(&mut self, symbol: &str, extent: Extent, by: &str) -> Result<(), Usage> {
-        let entry = self.0.entry(symbol.to_owned());
-        let (bound, other) = entry.or_insert_with(|| (extent, by.to_owned()));
-        if *bound == extent {
-            return Ok(());
-        }
-        Err(Usage(format!(
-            "`{by}` makes `{symbol}` {}, and `{other}` makes it {}",
-            range_text(extent),
-            range_text(*bound)
-        )))
-    }
-
-    /// The sizes of a symbol, also of one that stands for another one divided, as in
-    /// `ceil(height/2)`.
-    fn extent(&self, symbol: &str) -> Option<Extent> {
-        if let Some((extent, _)) = self.0.get(symbol) {
-            return Some(*extent);
-        }
-        let inside = symbol.strip_prefix("ceil(")?.strip_suffix(')')?;
-        let (numerator, divisor) = inside.rsplit_once('/')?;
-        let divisor: u64 = divisor.parse().ok().filter(|&divisor| divisor > 0)?;
-        let extent = self.extent(numerator)?;
-        Some(extent.map(|size| size.div_ceil(divisor)))
-    }
-
-    /// The range of a shape, or the first symbol that has no size.
-    fn range<'a>(&self, shape: &'a Shape) -> Result<ShapeRange, &'a str> {
-        let mut range = ShapeRange::default();
-        for dim in shape.dims() {
-            let extent = match dim {
-                Dim::Fixed(size) => [*size as u64; 3],
-                Dim::Symbolic(symbol) => self.extent(symbol).ok_or(symbol.as_str())?,
-            };
-            for (sizes, size) in range.iter_mut().zip(extent) {
-                sizes.push(size);
+impl<'a> Interface<'a> {
+    /// Of a bundle's parts.
+    pub fn new(
+        manifest: &'a Manifest,
+        schedule: &'a Schedule,
+        networks: &'a [NetworkSpec],
+    ) -> Self {
+        let wires: Vec<Vec<&str>> = (0..networks.len())
+            .map(|segment| wire_names(schedule, segment))
+            .collect();
+        let mut named = BTreeMap::new();
+        for (network, wires) in networks.iter().zip(&wires) {
+            let tensors = network.inputs.iter().filter_map(|id| network.tensor(*id));
+            for (name, tensor) in wires.iter().zip(tensors) {
+                named.insert(plain(name), &tensor.shape);
             }
         }
-        Ok(range)
+        for input in &manifest.inputs {
+            if let Some(shape) = &input.shape {
+                named.insert(plain(&input.name), shape);
+            }
+        }
+        Self {
+            manifest,
+            networks,
+            wires,
+            named,
+        }
     }
-}
 
-fn range_text([min, opt, max]: Extent) -> String {
-    match min == max {
-        true => opt.to_string(),
-        false => format!("{min}:{opt}:{max}"),
+    /// The shape of a tensor that has one to give.
+    pub fn shape(&self, name: &str) -> Option<&'a Shape> {
+        self.named.get(plain(name)).copied()
     }
-}
 
-/// Binds the symbols that `flags` give sizes to, and sizes all segment inputs by them. A flag names
-/// an input of the model, or a tensor that goes into a segment. An input's first dim that is its
-/// only open one is taken to be a batch of 1 where no flag sizes it.
-///
-/// # Errors
-/// [`Usage`] for a flag that fits no tensor, and naming segment, tensor and symbol where a symbol
-/// has no size.
-pub fn ranges(
-    manifest: &Manifest,
-    schedule: &Schedule,
-    networks: &[NetworkSpec],
-    flags: &[ShapeFlag],
-) -> Result<Ranges, Usage> {
-    let mut symbols = Symbols::default();
-    let named = named_shapes(manifest, schedule, networks);
-    for flag in flags {
-        let shape = named.get(plain(&flag.name)).ok_or_else(|| {
-            let names: Vec<&str> = manifest.inputs.iter().map(|it| it.name.as_str()).collect();
-            let (flag, inputs) = (&flag.name, names.join("`, `"));
-            Usage(format!("--shape {flag}: the model's inputs are `{inputs}`"))
-        })?;
-        bind(flag, shape, &mut symbols)?;
+    /// The model's inputs.
+    pub fn manifest(&self) -> &'a Manifest {
+        self.manifest
     }
-    let assumed = assume_batch(manifest, &mut symbols)?;
-    let mut segments = Vec::with_capacity(networks.len());
-    for (index, network) in networks.iter().enumerate() {
-        let names = wire_names(schedule, index);
+
+    /// Sizes all segment inputs by a set of shapes. An input's first dim that is its only open one
+    /// is taken to be a batch of 1 where nothing sizes it.
+    ///
+    /// # Errors
+    /// [`Usage`] for a shape that fits no tensor, and naming segment, tensor and symbol where a
+    /// symbol has no size.
+    pub fn profiles(&self, set: &ShapeSet) -> Result<SegmentProfiles, Usage> {
+        let mut symbols = Symbols::default();
+        for given in &set.0 {
+            let shape = self.shape(&given.name).ok_or_else(|| {
+                let inputs = self.manifest.inputs.iter();
+                let names: Vec<&str> = inputs.map(|it| it.name.as_str()).collect();
+                let (by, inputs) = (&given.by, names.join("`, `"));
+                Usage(format!("{by}: the model's inputs are `{inputs}`"))
+            })?;
+            bind(given, shape, &mut symbols)?;
+        }
+        let assumed = self.assume_batch(&mut symbols)?;
+        let segments = (0..self.networks.len()).map(|segment| self.profile(segment, &symbols));
+        Ok(SegmentProfiles {
+            segments: segments.collect::<Result<_, _>>()?,
+            assumed,
+        })
+    }
+
+    /// The shapes of all segment inputs for a request of these shapes, as profiles of one shape.
+    ///
+    /// # Errors
+    /// [`Usage`] as [`Interface::profiles`].
+    pub fn profiles_for_exactly(&self, shapes: &[Vec<usize>]) -> Result<SegmentProfiles, Usage> {
+        self.profiles(&self.request(shapes))
+    }
+
+    /// The profiles of engines that serve a request and all smaller batches of it: the first dim
+    /// of every input from 1 to the request's, every other as in the request.
+    ///
+    /// # Errors
+    /// [`Usage`] as [`Interface::profiles`], and for a size of 0, for which no engine can be built.
+    pub fn profiles_for_request(&self, shapes: &[Vec<usize>]) -> Result<SegmentProfiles, Usage> {
+        let mut inputs = self.manifest.inputs.iter().zip(shapes);
+        if let Some((input, shape)) = inputs.find(|(_, shape)| shape.contains(&0)) {
+            let name = &input.name;
+            return Err(Usage(format!(
+                "`{name}` is {shape:?}: no engine takes a size of 0"
+            )));
+        }
+        let mut set = self.request(shapes);
+        let batches: Vec<&str> = self.batches().collect();
+        set.open(|name, axis| {
+            let dim = self.shape(name).and_then(|shape| shape.dims().get(axis));
+            matches!(dim, Some(Dim::Symbolic(symbol)) if batches.contains(&symbol.as_str()))
+        });
+        self.profiles(&set)
+    }
+
+    fn request(&self, shapes: &[Vec<usize>]) -> ShapeSet {
+        let mut set = ShapeSet::default();
+        for (input, shape) in self.manifest.inputs.iter().zip(shapes) {
+            if self.shape(&input.name).is_some() {
+                set.add_shape(&input.name, shape, &format!("input {}", input.name));
+            }
+        }
+        set
+    }
+
+    /// The symbols of the first dims of inputs.
+    fn batches(&self) -> impl Iterator<Item = &'a str> {
+        let shapes = self
+            .manifest
+            .inputs
+            .iter()
+            .filter_map(|it| it.shape.as_ref());
+        shapes.filter_map(|shape| match shape.dims().first() {
+            Some(Dim::Symbolic(symbol)) => Some(symbol.as_str()),
+            _ => None,
+        })
+    }
+
+    fn profile(&self, segment: usize, symbols: &Symbols) -> Result<Profile, Usage> {
+        let network = &self.networks[segment];
         let mut inputs = Vec::with_capacity(network.inputs.len());
         for (position, id) in network.inputs.iter().enumerate() {
             let Some(tensor) = network.tensor(*id) else {
                 continue;
             };
-            let name = names.get(position).copied().unwrap_or(&tensor.name);
+            let name = self.wires[segment].get(position).copied();
+            let name = name.unwrap_or(&tensor.name);
             let range = symbols.range(&tensor.shape).map_err(|symbol| {
                 Usage(format!(
-                    "segment {index} (`{}`): input `{name}` {}: nothing gives `{symbol}` a size: \
-                     give --shape {name}=MIN:OPT:MAX",
+                    "segment {segment} (`{}`): input `{name}` {}: nothing gives `{symbol}` a \
+                     size: give --shape {name}=MIN:OPT:MAX",
                     network.name, tensor.shape
                 ))
             })?;
             inputs.push(range);
         }
-        segments.push(inputs);
+        Ok(inputs)
     }
-    Ok(Ranges { segments, assumed })
-}
 
-/// Shapes of all tensors that a flag may name: the model's inputs, and what goes into segments.
-fn named_shapes<'a>(
-    manifest: &'a Manifest,
-    schedule: &'a Schedule,
-    networks: &'a [NetworkSpec],
-) -> BTreeMap<&'a str, &'a Shape> {
-    let mut named = BTreeMap::new();
-    for (index, network) in networks.iter().enumerate() {
-        let tensors = network.inputs.iter().filter_map(|id| network.tensor(*id));
-        for (name, tensor) in wire_names(schedule, index).into_iter().zip(tensors) {
-            named.insert(plain(name), &tensor.shape);
+    /// Gives dims of model inputs that nothing sizes the size 1 where they can only be the batch:
+    /// the one open dim of their input, and its first.
+    fn assume_batch(&self, symbols: &mut Symbols) -> Result<Vec<String>, Usage> {
+        let mut assumed = Vec::new();
+        for input in &self.manifest.inputs {
+            let Some(shape) = &input.shape else { continue };
+            let open: Vec<(usize, &String)> = shape
+                .dims()
+                .iter()
+                .enumerate()
+                .filter_map(|(axis, dim)| match dim {
+                    Dim::Symbolic(symbol) if symbols.extent(symbol).is_none() => {
+                        Some((axis, symbol))
+                    }
+                    _ => None,
+                })
+                .collect();
+            match open.as_slice() {
+                [] => {}
+                [(0, symbol)] => {
+                    symbols.bind(symbol, [1; 3], "the assumed batch")?;
+                    assumed.push(format!(
+                        "`{}` {shape}: batch 1, since no --shape says more",
+                        input.name
+                    ));
+                }
+                [(_, symbol), ..] => {
+                    return Err(Usage(format!(
+                        "input `{0}` {shape}: nothing gives `{symbol}` a size: give --shape \
+                         {0}=MIN:OPT:MAX",
+                        input.name
+                    )));
+                }
+            }
         }
+        Ok(assumed)
     }
-    for input in &manifest.inputs {
-        if let Some(shape) = &input.shape {
-            named.insert(plain(&input.name), shape);
-        }
-    }
-    named
 }
 
 /// Names of what the schedule binds to a segment's inputs.
@@ -216,59 +284,30 @@ fn wire_names(schedule: &Schedule, index: usize) -> Vec<&str> {
         .collect()
 }
 
-fn bind(flag: &ShapeFlag, shape: &Shape, symbols: &mut Symbols) -> Result<(), Usage> {
-    let name = &flag.name;
-    let refused = |what: String| Usage(format!("--shape {name}: {what}, `{name}` is {shape}"));
-    if flag.extents.len() != shape.rank() {
-        return Err(refused(format!("{} dimensions", flag.extents.len())));
+fn bind(given: &Given, shape: &Shape, symbols: &mut Symbols) -> Result<(), Usage> {
+    let Given { name, extents, by } = given;
+    let refused = |what: String| Usage(format!("{by}: {what}, `{name}` is {shape}"));
+    if extents.len() != shape.rank() {
+        return Err(refused(format!("{} dimensions", extents.len())));
     }
-    for (axis, (dim, &extent)) in shape.dims().iter().zip(&flag.extents).enumerate() {
+    for (axis, (dim, &extent)) in shape.dims().iter().zip(extents).enumerate() {
         match dim {
             Dim::Fixed(size) if extent != [*size as u64; 3] => {
                 return Err(refused(format!("{} on axis {axis}", range_text(extent))));
             }
             Dim::Fixed(_) => {}
-            Dim::Symbolic(symbol) => symbols.bind(symbol, extent, &format!("--shape {name}"))?,
+            Dim::Symbolic(symbol) => symbols.bind(symbol, extent, by)?,
         }
     }
     Ok(())
 }
 
-/// Gives dims of model inputs that no flag sizes the size 1 where they can only be the batch: the
-/// one open dim of their input, and its first.
-fn assume_batch(manifest: &Manifest, symbols: &mut Symbols) -> Result<Vec<String>, Usage> {
-    let mut assumed = Vec::new();
-    for input in &manifest.inputs {
-        let Some(shape) = &input.shape else { continue };
-        let open: Vec<(usize, &String)> = shape
-            .dims()
-            .iter()
-            .enumerate()
-            .filter_map(|(axis, dim)| match dim {
-                Dim::Symbolic(symbol) if symbols.extent(symbol).is_none() => Some((axis, symbol)),
-                _ => None,
-            })
-            .collect();
-        match open.as_slice() {
-            [] => {}
-            [(0, symbol)] => {
-                symbols.bind(symbol, [1; 3], "the assumed batch")?;
-                assumed.push(format!(
-                    "`{}` {shape}: batch 1, since no --shape says more",
-                    input.name
-                ));
-            }
-            [(_, symbol), ..] => {
-                return Err(Usage(format!(
-                    "input `{0}` {shape}: nothing gives `{symbol}` a size: give --shape \
-                     {0}=MIN:OPT:MAX",
-                    input.name
-                )));
-            }
-        }
+fn range_text([min, opt, max]: Extent) -> String {
+    match min == max {
+        true => opt.to_string(),
+        false => format!("{min}:{opt}:{max}"),
     }
-    Ok(assumed)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

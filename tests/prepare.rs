@@ -5,104 +5,25 @@
 
 mod common;
 
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{Graph, Program, Ran, convert, engine, folder, listing, npz, tfjet, tfjet_run};
-use tempfile::TempDir;
+use common::{
+    Graph, Machine, Program, Ran, convert, engine, folder, listing, npz, rows_bundle, script,
+    tfjet, tfjet_run,
+};
 use tfjet::bundle::Bundle;
 use tfjet::core::{DType, Tensor};
-
-/// A bundle of one segment with an open batch, `rows.jet`.
-fn bundle(folder: &Path) -> PathBuf {
-    let model = Graph::rows_of_three().write(folder, "rows.pbtxt");
-    let bundle = folder.join("rows.jet");
-    convert(&model, &bundle, "");
-    bundle
-}
 
 /// The runtime on a machine without driver and TensorRT, whatever this one has.
 fn bare() -> Program {
     tfjet_run().env("TFJET_TENSORRT", "/none/libnvinfer.so.8")
 }
 
-fn rtx() -> Option<OsString> {
-    let found = std::env::var_os("TFJET_TENSORRT_RTX").filter(|path| !path.is_empty());
-    if found.is_none() {
-        common::skip("TFJET_TENSORRT_RTX does not name libtensorrt_rtx.so.1");
-    }
-    found
-}
-
-/// A machine with TensorRT-RTX, a bundle, and an empty cache.
-struct Machine {
-    folder: TempDir,
-    bundle: PathBuf,
-    library: OsString,
-}
-
-impl Machine {
-    fn new() -> Option<Self> {
-        let library = rtx()?;
-        let folder = folder();
-        let bundle = bundle(folder.path());
-        Some(Self {
-            folder,
-            bundle,
-            library,
-        })
-    }
-
-    fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
-    }
-
-    fn prepare(&self, words: &str) -> Program {
-        self.prepare_bundle(&self.bundle, words)
-    }
-
-    fn prepare_bundle(&self, bundle: &Path, words: &str) -> Program {
-        let program = tfjet_run().env("TFJET_TENSORRT", &self.library);
-        let program = program
-            .arg("prepare")
-            .arg(bundle)
-            .arg("--cache")
-            .arg(self.cache());
-        program.words(words)
-    }
-
-    /// The status of segment 0 after `prepare --json`.
-    #[track_caller]
-    fn status(&self, words: &str) -> String {
-        let ran = self.prepare(words).words("--json").run().good();
-        ran.json()["segments"][0]["status"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-
-    /// Files of the cache with this ending.
-    fn files(&self, ending: &str) -> Vec<PathBuf> {
-        let names = listing(&self.cache()).into_iter();
-        let names = names.filter(|name| name.ends_with(ending) && !name.starts_with("timing-"));
-        names.map(|name| self.cache().join(name)).collect()
-    }
-}
-
-/// An executable shell script.
-fn script(folder: &Path, text: &str) -> PathBuf {
-    let path = folder.join("builder");
-    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
-
 #[test]
 fn prepare_without_a_gpu_says_what_is_missing() {
     let folder = folder();
-    let bundle = bundle(folder.path());
+    let bundle = rows_bundle(folder.path());
     let before = listing(folder.path());
     let cache = folder.path().join("cache");
     let ran = bare()
@@ -129,7 +50,7 @@ fn prepare_without_a_gpu_says_what_is_missing() {
 #[test]
 fn prepare_refuses_shapes_that_do_not_fit() {
     let folder = folder();
-    let bundle = bundle(folder.path());
+    let bundle = rows_bundle(folder.path());
     for (flags, expected) in [
         ("--shape z=1x3", "--shape z: the model's inputs are `x`"),
         ("--shape x=1x4", "4 on axis 1"),
@@ -209,7 +130,7 @@ fn doctor_names_a_cache_that_cannot_be_written() {
 #[test]
 fn run_on_a_gpu_needs_one_and_auto_does_not() {
     let folder = folder();
-    let bundle = bundle(folder.path());
+    let bundle = rows_bundle(folder.path());
     let x = Tensor::from_slice(&[1, 3], &[1.0f32, 2.0, 3.0]).unwrap();
     let inputs = npz(folder.path(), "in.npz", &[("x", &x)]);
     let run = |words: &str| {
@@ -501,4 +422,43 @@ fn a_bundle_without_segments_has_nothing_to_build() {
     let summary = ran.words("--json").run().good().json();
     assert_eq!(summary["device"], "CPU");
     assert!(summary["library"].is_null() && summary["no_gpu"].is_null());
+}
+
+#[test]
+fn the_timing_cache_goes_into_the_bundle_and_comes_from_it() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let out = machine.folder.path().join("out.jet");
+    machine.prepare("--write-back").arg(&out).run().good();
+    let shipped = Bundle::open(&out).unwrap();
+    let shipped = shipped
+        .timing_cache("rtx1.7.1-any")
+        .unwrap()
+        .unwrap()
+        .to_vec();
+    assert!(!shipped.is_empty());
+    // A board that has the bundle only: a build of other shapes starts from the bundle's timings.
+    fs::remove_dir_all(machine.cache()).unwrap();
+    let seen = machine.folder.path().join("seen");
+    let text = format!(
+        "for word; do case $before in --timing) cp $word '{}';; esac; before=$word; done\n\
+         exec '{}' \"$@\"",
+        seen.display(),
+        env!("CARGO_BIN_EXE_tfjet-run"),
+    );
+    let builder = script(machine.folder.path(), &text);
+    let words = "--shape x=4x3 --precision fp16 --builder";
+    let prepare = machine.prepare_bundle(&out, words).arg(&builder);
+    prepare.run().good();
+    assert_eq!(fs::read(&seen).unwrap(), shipped);
+    // The cache's own come before the bundle's.
+    let timings = machine.cache().join("timing-rtx1.7.1-any.jet");
+    if timings.exists() {
+        let own = Bundle::open(&timings).unwrap();
+        let own = own.timing_cache("rtx1.7.1-any").unwrap().unwrap().to_vec();
+        let prepare = machine.prepare_bundle(&out, words).arg(&builder);
+        prepare.words("--force").run().good();
+        assert_eq!(fs::read(&seen).unwrap(), own);
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Graph, arrays, convert, engine, folder, npz, tfjet, tfjet_run};
+use common::{Graph, arrays, convert, engine, folder, npz, rows_bundle, tfjet, tfjet_run};
 use half::f16;
 use tfjet::core::{DType, Tensor};
 
@@ -289,6 +289,7 @@ fn measurements_are_one_json_object() {
         "library",
         "load_ms",
         "median_ms",
+        "memory",
         "model",
         "p99_ms",
         "peak_rss_mib",
@@ -303,6 +304,118 @@ fn measurements_are_one_json_object() {
     assert!(number("first_result_ms") >= number("load_ms"));
     assert!(number("p99_ms") >= number("median_ms"));
     assert!((1.0..4096.0).contains(&number("peak_rss_mib")));
+    assert!(measured["memory"]["host_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn all_files_of_a_folder_are_run_in_order() {
+    if !engine() {
+        return;
+    }
+    let folder = folder();
+    let bundle = rows_bundle(folder.path());
+    let inputs = folder.path().join("inputs");
+    std::fs::create_dir(&inputs).unwrap();
+    std::fs::write(inputs.join("notes.txt"), "no arrays").unwrap();
+    let run = |outputs: &Path| {
+        let run = tfjet_run().arg("run").arg(&bundle).words("--inputs");
+        let run = run.arg(&inputs).words("--json --outputs").arg(outputs);
+        run.run()
+    };
+    let outputs = folder.path().join("outputs");
+    let none = run(&outputs);
+    assert!(
+        none.refused(3).contains("inputs: no .npz file"),
+        "{none:#?}"
+    );
+    for rows in [1usize, 4, 9] {
+        let x = floats(&[rows, 3], &vec![rows as f32; rows * 3]);
+        npz(&inputs, &format!("{rows}.npz"), &[("x", &x)]);
+    }
+    let measured = run(&outputs).good().json();
+    assert_eq!(
+        (&measured["files"], &measured["runs"]),
+        (&3.into(), &3.into())
+    );
+    for rows in [1usize, 4, 9] {
+        let found = arrays(&outputs.join(format!("{rows}.npz")));
+        let value = rows as f32;
+        let row = [value + 1.0, 2.0 * (value + 2.0), 3.0 * (value + 3.0)];
+        let expected = floats(&[rows, 3], &row.repeat(rows));
+        assert_eq!(found, [("out:y".to_owned(), expected)]);
+    }
+    let same = run(&inputs);
+    assert!(
+        same.refused(2).contains("would replace its input"),
+        "{same:#?}"
+    );
+    let bad = floats(&[1, 4], &[0.0; 4]);
+    npz(&inputs, "4.npz", &[("x", &bad)]);
+    let refused = run(&outputs);
+    assert!(refused.refused(3).contains("inputs/4.npz"), "{refused:#?}");
+}
+
+#[test]
+fn a_model_that_takes_more_memory_than_allowed_is_refused_before_it_is_loaded() {
+    if !engine() {
+        return;
+    }
+    let folder = folder();
+    let bundle = rows_bundle(folder.path());
+    let x = floats(&[1, 3], &[1.0; 3]);
+    let inputs = npz(folder.path(), "in.npz", &[("x", &x)]);
+    let run = |words: &str| {
+        let run = tfjet_run()
+            .arg("run")
+            .arg(&bundle)
+            .arg("--inputs")
+            .arg(&inputs);
+        run.words(words).run()
+    };
+    run("--max-memory 4096").good();
+    let refused = run("--max-memory 1");
+    let line = refused.refused(3);
+    assert!(
+        line.contains("not enough memory") && line.contains("the limit is 1.0 MiB"),
+        "{line}"
+    );
+    assert_eq!(run("--max-memory 0").code, Some(2));
+}
+
+#[test]
+fn flags_on_shapes_that_come_need_a_mode_and_mean_nothing_to_the_cpu() {
+    if !engine() {
+        return;
+    }
+    let folder = folder();
+    let bundle = rows_bundle(folder.path());
+    let x = floats(&[1, 3], &[1.0; 3]);
+    let inputs = npz(folder.path(), "in.npz", &[("x", &x)]);
+    let run = |words: &str| {
+        let run = tfjet_run()
+            .arg("run")
+            .arg(&bundle)
+            .arg("--inputs")
+            .arg(&inputs);
+        run.words("--device cpu --json").words(words).run()
+    };
+    for words in ["--workspace 64", "--no-tf32", "--dynamic-capacity 2"] {
+        let refused = run(words);
+        assert!(
+            refused.refused(2).contains("need --dynamic"),
+            "{refused:#?}"
+        );
+    }
+    for mode in ["block", "fallback", "never-build"] {
+        let ran = run(&format!(
+            "--dynamic {mode} --dynamic-capacity 2 --workspace 64"
+        ))
+        .good();
+        assert_eq!(ran.json()["engine_cache"], serde_json::Value::Null);
+        assert_eq!(ran.stderr, "", "{ran:#?}");
+    }
+    assert_eq!(run("--dynamic sometimes").code, Some(2));
+    assert_eq!(run("--dynamic block --dynamic-capacity 0").code, Some(2));
 }
 
 #[test]

@@ -49,6 +49,39 @@ fn targets_are_listed() {
     assert_eq!(targets().unwrap().len(), NAMES.len());
 }
 
+#[test]
+fn one_target_is_shown_whole() {
+    let text = tfjet().words("targets nano").run().good().stdout;
+    for line in [
+        "engine       TensorRT 8.2.1, fp32 fp16",
+        "software     JetPack 4.6.6, L4T 32.7.6, CUDA 10.2.300, GStreamer 1.14.5, glibc 2.27",
+        "chip         tegra210",
+        "CPU          4 cores, Cortex-A57, 1479 MHz",
+        "GPU          compute capability 5.3, at most 0.236 fp32, 0.472 fp16 Tera operations/s",
+        "memory       4 GiB, 25.6 GB/s, CPU and GPU share it",
+        "power modes  MAXN (0, 10 W): GPU 921.6 MHz, memory 1600 MHz, 4 CPU cores, 1479 MHz",
+        "             5W (1, 5 W): GPU 640 MHz",
+    ] {
+        assert!(text.contains(line), "no `{line}` in {text}");
+    }
+    let text = tfjet().words("targets x86-cpu").run().good().stdout;
+    assert_eq!(text.lines().count(), 2, "{text}");
+    let json = tfjet()
+        .words("targets agx-xavier --json")
+        .run()
+        .good()
+        .json();
+    assert_eq!(json["power-modes"][1]["name"], "MODE_30W_ALL");
+    let peak = json["peak-tflops"]["int8"].as_f64().unwrap();
+    assert!((peak - 22.56).abs() < 1e-3, "{peak}");
+    let ran = tfjet().words("targets nanno").run();
+    assert!(ran.refused(2).contains("`nano` is near"));
+
+    let file = root().join("targets/tx2.toml");
+    let by_file = tfjet().arg("targets").arg(&file).run().good().stdout;
+    assert_eq!(by_file, tfjet().words("targets tx2").run().good().stdout);
+}
+
 fn plan(model: &Path, target: &str) -> Value {
     let plan = tfjet().arg("plan").arg(model);
     let flags = "--json --min-segment-size 1 --allow-residual-only --target";
@@ -311,6 +344,17 @@ fn a_file_of_ones_own_is_a_target() {
         ("8.2.1", "11.0.0", "known are 8.2 to 8.6"),
         ("memory-gib", "memory-gb", "unknown field `memory-gb`"),
         ("io-coherent = false\n", "", "missing field `io-coherent`"),
+        (
+            "fp16 = 0.472\n",
+            "",
+            "`precisions` has fp16, `peak-tflops` has not",
+        ),
+        (
+            "gpu-mhz = 640.0",
+            "gpu-mhz = 64000.0",
+            "power mode `5W` is faster",
+        ),
+        ("watts = 5", "wats = 5", "unknown field `wats`"),
     ] {
         let ran = with(from, to);
         let line = ran.refused(3);

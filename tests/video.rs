@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use common::{Graph, cached, convert, engine, folder, listing, shared, tfjet_run};
 use serde_json::Value;
@@ -324,4 +326,27 @@ fn frames_are_counted_to_the_limit() {
         .run()
         .good();
     assert_eq!(ran.json()["frames"], 7);
+}
+
+#[test]
+fn a_camera_that_is_not_reached_is_told_at_once_and_without_secrets() {
+    let folder = folder();
+    let bundle = means(folder.path());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let closed = format!("rtsp://admin:hunter22@127.0.0.1:{port}/s?token=hunter22");
+    for (source, code, told) in [
+        (closed.as_str(), 4, "connection refused"),
+        ("http://admin:hunter22@host/clip", 2, "no such kind of URL"),
+        ("gst:nosuchsrc user-pw=hunter22", 4, "`nosuchsrc`"),
+    ] {
+        let begin = Instant::now();
+        let run = tfjet_run().arg("run").arg(&bundle);
+        let ran = run.arg("--source").arg(source).words("--sink fake").run();
+        let line = ran.refused(code);
+        assert!(line.contains(told), "{line}");
+        assert!(!line.contains("hunter22"), "{line}");
+        assert!(begin.elapsed() < Duration::from_secs(6), "{source}");
+    }
 }

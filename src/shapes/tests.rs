@@ -4,18 +4,18 @@ use tfjet_core::{
 
 use super::*;
 
+/// Dims with spaces between them, or with `|` where formulas have spaces.
 fn shape(text: &str) -> Shape {
-    let dims = text.split(' ').filter(|dim| !dim.is_empty());
-    Shape(
-        dims.map(|dim| match dim.parse() {
-            Ok(size) => Dim::Fixed(size),
-            Err(_) => Dim::Symbolic(dim.into()),
-        })
-        .collect(),
-    )
+    let between = if text.contains('|') { '|' } else { ' ' };
+    let dims = text.split(between).filter(|dim| !dim.is_empty());
+    let dims = dims.map(|dim| match dim.parse() {
+        Ok(size) => Dim::Fixed(size),
+        Err(_) => Dim::Symbolic(dim.into()),
+    });
+    Shape(dims.collect())
 }
 
-fn manifest(inputs: &[(&str, &str)]) -> Manifest {
+pub(crate) fn manifest(inputs: &[(&str, &str)]) -> Manifest {
     Manifest {
         model: "test".into(),
         tfjet_version: String::new(),
@@ -37,7 +37,7 @@ fn manifest(inputs: &[(&str, &str)]) -> Manifest {
 }
 
 /// One segment for each list of inputs, with a schedule that binds them by name.
-fn segments(inputs: &[&[(&str, &str)]]) -> (Schedule, Vec<NetworkSpec>) {
+pub(crate) fn segments(inputs: &[&[(&str, &str)]]) -> (Schedule, Vec<NetworkSpec>) {
     let mut schedule = Schedule::default();
     let mut networks = Vec::new();
     for (index, inputs) in (0..).zip(inputs) {
@@ -75,13 +75,17 @@ fn check(
     inputs: &[(&str, &str)],
     of_segments: &[&[(&str, &str)]],
     flags: &[&str],
-) -> Result<Ranges, String> {
-    let flags: Vec<ShapeFlag> = flags.iter().map(|flag| flag.parse().unwrap()).collect();
-    let (schedule, networks) = segments(of_segments);
-    ranges(&manifest(inputs), &schedule, &networks, &flags).map_err(|error| error.0)
+) -> Result<SegmentProfiles, String> {
+    let mut set = ShapeSet::default();
+    for flag in flags {
+        set.add_flag(&flag.parse().unwrap());
+    }
+    let (manifest, (schedule, networks)) = (manifest(inputs), segments(of_segments));
+    let interface = Interface::new(&manifest, &schedule, &networks);
+    interface.profiles(&set).map_err(|error| error.0)
 }
 
-fn range(min: &[u64], opt: &[u64], max: &[u64]) -> ShapeRange {
+pub(crate) fn range(min: &[u64], opt: &[u64], max: &[u64]) -> ShapeRange {
     [min.to_vec(), opt.to_vec(), max.to_vec()]
 }
 
@@ -100,7 +104,10 @@ fn flags_are_a_shape_or_three() {
         ("x=99999999999", "is no size"),
         ("x=1:2", "expected SHAPE or MIN:OPT:MAX"),
         ("x=1:2x2:3", "different ranks"),
-        ("x=4:2:8", "MIN <= OPT <= MAX"),
+        (
+            "x=4:2:8",
+            "MIN <= OPT <= MAX in every dimension, found 4:2:8",
+        ),
     ] {
         let error = text.parse::<ShapeFlag>().unwrap_err();
         assert!(error.contains(expected), "{text}: {error}");
@@ -127,6 +134,17 @@ fn the_symbols_of_inputs_size_all_segments() {
         vec![range(&[1, 8, 8], &[4, 16, 8], &[8, 16, 8])],
     ];
     assert_eq!(found.unwrap().segments, expected);
+}
+
+#[test]
+fn sizes_by_formula_follow_those_of_the_inputs() {
+    let found = check(
+        &[("x", "n h w 3")],
+        &[&[("mid", "n|floor((h - 3)/2) + 1|max(h, w)|min(40, 40) - w")]],
+        &["x=1x11x8x3:4x13x8x3:8x15x16x3"],
+    );
+    let expected = range(&[1, 5, 11, 24], &[4, 6, 13, 32], &[8, 7, 16, 32]);
+    assert_eq!(found.unwrap().segments, [[expected]]);
 }
 
 #[test]
@@ -199,4 +217,58 @@ fn refuses_flags_that_do_not_fit() {
         let error = check(inputs, &[], flags).unwrap_err();
         assert_eq!(error, expected);
     }
+}
+
+#[test]
+fn a_request_is_served_with_all_smaller_batches_of_it() {
+    let (manifest, (schedule, networks)) = (
+        manifest(&[("x", "n h 3"), ("y", "n 4"), ("z", "2 m")]),
+        segments(&[
+            &[("x", "n h 3"), ("y", "n 4")],
+            &[("z", "2 m"), ("mid", "n ceil(h/2)")],
+        ]),
+    );
+    let interface = Interface::new(&manifest, &schedule, &networks);
+    let request = [vec![8, 31, 3], vec![8, 4], vec![2, 5]];
+    let found = interface.profiles_for_request(&request).unwrap();
+    let expected = [
+        vec![
+            range(&[1, 31, 3], &[8, 31, 3], &[8, 31, 3]),
+            range(&[1, 4], &[8, 4], &[8, 4]),
+        ],
+        vec![
+            range(&[2, 5], &[2, 5], &[2, 5]),
+            range(&[1, 16], &[8, 16], &[8, 16]),
+        ],
+    ];
+    assert_eq!(found.segments, expected);
+    for (request, expected) in [
+        (
+            [vec![0, 31, 3], vec![0, 4], vec![2, 5]],
+            "no engine takes a size of 0",
+        ),
+        (
+            [vec![8, 31, 3], vec![7, 4], vec![2, 5]],
+            "makes `n` 1:7:7, and `input x` makes it 1:8:8",
+        ),
+        ([vec![8, 31], vec![8, 4], vec![2, 5]], "2 dimensions"),
+    ] {
+        let error = interface.profiles_for_request(&request).unwrap_err();
+        assert!(error.0.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_size_that_is_a_batch_elsewhere_begins_at_one_too() {
+    let (manifest, (schedule, networks)) = (
+        manifest(&[("x", "n 3"), ("y", "2 n")]),
+        segments(&[&[("x", "n 3"), ("y", "2 n")]]),
+    );
+    let interface = Interface::new(&manifest, &schedule, &networks);
+    let found = interface.profiles_for_request(&[vec![4, 3], vec![2, 4]]);
+    let expected = [
+        range(&[1, 3], &[4, 3], &[4, 3]),
+        range(&[2, 1], &[2, 4], &[2, 4]),
+    ];
+    assert_eq!(found.unwrap().segments, [expected]);
 }

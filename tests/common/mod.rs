@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 mod graph;
+mod machine;
 
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use tfjet::core::Tensor;
 use tfjet::runtime::{read_npz, write_npz};
 
 pub(crate) use graph::Graph;
+pub(crate) use machine::{Machine, rows_bundle, script};
 
 /// After this a program is taken to hang.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -4,14 +4,15 @@
 #   tests/gpu/run.sh BIN MODELS LIBS OUT [STEP...]
 #
 # BIN and MODELS come from tests/gpu/pack.sh, LIBS holds libnvinfer.so.8 and its builder resource,
-# OUT takes logs and figures. Steps: tests layers parity sanitizer faults bench raw pytorch; all of them
-# when none is named. A step that fails does not stop the others; the last lines sum up.
+# OUT takes logs and figures. Steps: tests layers parity sanitizer faults shapes kill bench raw
+# pytorch; all of them when none is named. A step that fails does not stop the others; the last lines
+# sum up.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(realpath "$1") models=$(realpath "$2") libs=$(realpath "$3") out=$(mkdir -p "$4" && realpath "$4")
 shift 4
 steps=("$@")
-((${#steps[@]})) || steps=(tests layers parity sanitizer faults bench raw pytorch)
+((${#steps[@]})) || steps=(tests layers parity sanitizer faults shapes kill bench raw pytorch)
 export LD_LIBRARY_PATH=$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export TFJET_TENSORRT=$libs/libnvinfer.so.8 TFJET_CACHE=${TFJET_CACHE:-/tmp/tfjet-cache}
 export PYTHONUNBUFFERED=1
@@ -101,6 +102,14 @@ fi
 if has faults; then
   check faults 300 "$here/faults.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
   cat "$out/faults.log" >>"$summary"
+fi
+if has shapes; then
+  check shapes 400 "$here/dynamic.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
+  cat "$out/shapes.log" >>"$summary"
+fi
+if has kill; then
+  check kill 590 "$here/kill.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
+  cat "$out/kill.log" >>"$summary"
 fi
 resnet() { # PRECISION
   local precision=$1 batch name

@@ -1,21 +1,33 @@
-//! What a session runs on, chosen by the flags that commands share.
+//! What a model runs on, chosen by the flags that commands share.
+
+mod by_shape;
+mod memory;
+mod summary;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tfjet::board::{self, GpuFound};
 use tfjet::bundle::Bundle;
 use tfjet::cache;
 use tfjet::cpu::Library;
 use tfjet::cuda::CudaError;
+use tfjet::exit::Usage;
 use tfjet::runtime::{
-    EngineCache, EngineSet, Gpu, GpuError, GpuOptions, MachineKey, Session, SessionOptions,
+    EngineCache, EngineSet, EngineSetError, Gpu, GpuError, GpuOptions, MachineKey, Model, OnMiss,
+    Session, SessionOptions,
 };
 use tfjet::tensorrt::Precision;
 
+use crate::build::BuildFlags;
+
+pub(crate) use summary::{BackendSummary, counters_text};
+
 /// Flags that choose where segments run.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct BackendArgs {
     /// Where segments run; auto takes the GPU where there are one, its driver and TensorRT
     #[arg(long, value_enum, default_value = "auto")]
@@ -38,12 +50,22 @@ pub(crate) struct BackendArgs {
     /// ONNX Runtime's library
     #[arg(long, value_name = "PATH")]
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// Which of the bundle's targets to run, where it is for several [default: by the board]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: Option<String>,
+    /// Most memory of host and GPU together that the program may take, in MiB; a model that takes
+    /// more is refused before it is loaded
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_memory: Option<u32>,
+    #[command(flatten)]
+    pub(crate) dynamic: DynamicArgs,
 }
 
 /// `--device`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Device {
     /// The GPU where it can be used, else the CPU.
+    #[default]
     Auto,
     /// The GPU or an error.
     Gpu,
@@ -51,42 +73,59 @@ pub(crate) enum Device {
     Cpu,
 }
 
-/// A session and what it runs on.
-pub(crate) struct Opened {
-    pub(crate) session: Session,
-    pub(crate) backend: BackendSummary,
+/// Flags on engines for shapes that come at run time. They are for TensorRT; the CPU engine takes
+/// any shape.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Shapes that come at run time")]
+pub(crate) struct DynamicArgs {
+    /// What happens to shapes without an engine: off, an error; block, they wait until it is built;
+    /// fallback, the CPU or an engine for a range of shapes serves them meanwhile; never-build, the
+    /// same for good
+    #[arg(
+        long = "dynamic",
+        value_enum,
+        value_name = "MODE",
+        default_value = "off"
+    )]
+    pub(crate) mode: DynamicMode,
+    /// For how many shapes engines are held on the GPU at a time [default: 4]
+    #[arg(long = "dynamic-capacity", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) capacity: Option<u16>,
+    /// How engines are built; without any of these flags as `prepare` built those that there are
+    #[command(flatten)]
+    pub(crate) build: BuildFlags,
 }
 
-/// What a session runs on, as summaries tell it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct BackendSummary {
-    /// The GPU's name, or `CPU`.
-    pub(crate) device: String,
-    /// Name and version of what runs the segments; absent where there are none.
-    pub(crate) library: Option<String>,
-    /// `fp32` or `fp16`.
-    pub(crate) precision: String,
-    /// Where the engines come from; absent where there are none.
-    pub(crate) engines: Option<String>,
-    /// Why it is not the GPU, where that was not asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) no_gpu: Option<String>,
+/// `--dynamic`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DynamicMode {
+    /// Only shapes that engines were prepared for.
+    #[default]
+    Off,
+    /// A run waits for its engine.
+    Block,
+    /// Runs are served by what is there while engines are built.
+    Fallback,
+    /// Runs are served by what is there.
+    NeverBuild,
 }
 
-impl BackendSummary {
-    /// All of it on one line, without the reason.
-    pub(crate) fn text(&self) -> String {
-        let mut text = self.device.clone();
-        for part in self.library.iter().chain([&self.precision]) {
-            text += ", ";
-            text += part;
+impl DynamicMode {
+    fn on_miss(self) -> Option<OnMiss> {
+        match self {
+            Self::Off => None,
+            Self::Block => Some(OnMiss::Block),
+            Self::Fallback => Some(OnMiss::Fallback),
+            Self::NeverBuild => Some(OnMiss::NeverBuild),
         }
-        if let Some(engines) = &self.engines {
-            text += ", engines from ";
-            text += engines;
-        }
-        text
     }
+}
+
+/// A model and what it runs on.
+pub(crate) struct Opened {
+    pub(crate) model: Model,
+    pub(crate) backend: BackendSummary,
 }
 
 impl BackendArgs {
@@ -96,6 +135,13 @@ impl BackendArgs {
         bundle: Arc<Bundle>,
         options: &SessionOptions,
     ) -> anyhow::Result<Opened> {
+        if self.dynamic.mode == DynamicMode::Off && self.dynamic != DynamicArgs::default() {
+            bail!(Usage(
+                "flags on how engines are built and held need --dynamic block, fallback or \
+                 never-build"
+                    .into()
+            ));
+        }
         let options = SessionOptions {
             threads: usize::from(self.threads),
             ..options.clone()
@@ -139,6 +185,7 @@ impl BackendArgs {
         gpu: &Gpu,
         options: &SessionOptions,
     ) -> anyhow::Result<Opened> {
+        let (bundle, target) = self.choose(&bundle, Some(&GpuFound::of(gpu)))?;
         let (device, version) = (gpu.context().device(), gpu.library().version());
         let machine = MachineKey {
             library: version.key(),
@@ -147,17 +194,55 @@ impl BackendArgs {
         };
         let cache = self.cache_dir().map(|dir| EngineCache::at(&dir));
         let precision = self.precision.map(Precision::name);
-        let engines = EngineSet::locate(&bundle, &machine, precision, cache.as_ref())?;
+        let located = EngineSet::locate(&bundle, &machine, precision, cache.as_ref());
         let has_segments = bundle.segment_count() > 0;
         let backend = BackendSummary {
             device: device.name.clone(),
             library: Some(version.to_string()),
-            precision: engines.precision().into(),
-            engines: has_segments.then(|| engines.origin().to_string()),
+            precision: String::new(),
+            engines: None,
+            dynamic: None,
+            fallback: None,
+            target,
+            memory: None,
             no_gpu: None,
         };
+        if let Some(on_miss) = self.dynamic.mode.on_miss().filter(|_| has_segments) {
+            let prepared = match located {
+                Ok(engines) => Some(engines),
+                Err(error @ EngineSetError::Precisions { .. }) => return Err(error.into()),
+                Err(error) if error.is_not_prepared() => None,
+                Err(error) => return Err(error.into()),
+            };
+            return self.by_shape(bundle, gpu, prepared, on_miss, (options, backend));
+        }
+        let engines = located?;
+        let memory = self.check_gpu_memory(&bundle, gpu, &engines)?;
+        let backend = BackendSummary {
+            memory: Some(memory),
+            precision: engines.precision().into(),
+            engines: has_segments.then(|| engines.origin().to_string()),
+            ..backend
+        };
         let session = Session::load_gpu(bundle, gpu, &engines, options)?;
-        Ok(Opened { session, backend })
+        Ok(Opened {
+            model: session.into(),
+            backend,
+        })
+    }
+
+    /// The bundle as it is for this machine. Says which target that is, where there are several.
+    fn choose(
+        &self,
+        bundle: &Arc<Bundle>,
+        gpu: Option<&GpuFound>,
+    ) -> anyhow::Result<(Arc<Bundle>, Option<String>)> {
+        let choice = board::choose(bundle, self.target.as_deref(), &board::detect(), gpu)?;
+        let said = (!choice.why.is_empty()).then(|| choice.to_string());
+        if let Some(said) = &said {
+            tracing::info!("{said}");
+        }
+        Ok((choice.bundle, said))
     }
 
     fn on_cpu(
@@ -166,6 +251,10 @@ impl BackendArgs {
         options: &SessionOptions,
         no_gpu: Option<String>,
     ) -> anyhow::Result<Opened> {
+        if self.dynamic.mode != DynamicMode::Off {
+            tracing::info!("the CPU engine takes any shape, so --dynamic has nothing to do");
+        }
+        let (bundle, target) = self.choose(&bundle, None)?;
         let library = match bundle.segment_count() {
             0 => None,
             _ => Some(Library::load(
@@ -173,19 +262,27 @@ impl BackendArgs {
                 &cache::library_dirs(),
             )?),
         };
-        let name = library
-            .as_ref()
-            .map(|it| format!("ONNX Runtime {}", it.version()));
         let backend = BackendSummary {
             device: "CPU".into(),
             engines: library.as_ref().map(|_| "the bundle's ONNX models".into()),
-            library: name,
+            library: library.as_ref().map(onnxruntime),
             precision: "fp32".into(),
+            dynamic: None,
+            fallback: None,
+            target,
+            memory: Some(self.check_cpu_memory(&bundle)?),
             no_gpu,
         };
         let session = Session::load(bundle, library.as_ref(), options)?;
-        Ok(Opened { session, backend })
+        Ok(Opened {
+            model: session.into(),
+            backend,
+        })
     }
+}
+
+fn onnxruntime(library: &Library) -> String {
+    format!("ONNX Runtime {}", library.version())
 }
 
 /// Is there a GPU with its driver, so that it is worth a word that it is not used?

@@ -2,13 +2,18 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod build;
 mod cmd;
+mod dynamic;
 mod tensorrt;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tfjet::video::mask_secrets;
+use tfjet_service::journal;
+use tfjet_service::log::{LogOptions, Logs, check_filter};
 
 /// Runs tfjet bundles.
 ///
@@ -26,37 +31,52 @@ enum Command {
     Run(cmd::run::Cmd),
     Prepare(cmd::prepare::Cmd),
     Bench(cmd::bench::Cmd),
+    Serve(cmd::serve::Cmd),
+    Check(cmd::check::Cmd),
     Doctor(cmd::doctor::Cmd),
     #[command(hide = true)]
     BuildEngine(cmd::build_engine::Cmd),
 }
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TFJET_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tfjet_cpu::library=off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .without_time()
-        .with_target(false)
-        .init();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Serve(_)) {
+        log();
+    }
+    let result = match command {
         Command::Run(cmd) => cmd.run(),
         Command::Prepare(cmd) => cmd.run(),
         Command::Bench(cmd) => cmd.run(),
+        Command::Serve(cmd) => cmd.run(),
+        Command::Check(cmd) => cmd.run(),
         Command::Doctor(cmd) => cmd.run(),
         Command::BuildEngine(cmd) => cmd.run(),
     };
     match result {
         Ok(()) => ExitCode::from(tfjet::exit::GOOD),
         Err(error) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "tfjet-run: {}",
-                tfjet::exit::one_line(&error)
-            );
+            // The journal takes this for the priority of an error.
+            let priority = match journal::is_standard_error() {
+                true => "<3>",
+                false => "",
+            };
+            let line = mask_secrets(&tfjet::exit::one_line(&error));
+            let _ = writeln!(std::io::stderr(), "{priority}tfjet-run: {line}");
             ExitCode::from(tfjet::exit::code(&error))
         }
     }
+}
+
+/// Begins to log what `TFJET_LOG` says, or else warnings.
+fn log() {
+    let mut options = LogOptions {
+        identifier: "tfjet-run",
+        filter: std::env::var("TFJET_LOG").unwrap_or_default(),
+        mask: mask_secrets,
+    };
+    if options.filter.is_empty() || check_filter(&options.filter).is_err() {
+        options.filter = "warn,tfjet_cpu::library=off".into();
+    }
+    // There is one process-wide log, and this is where it is begun.
+    let _ = Logs::begin(&options);
 }

@@ -1,22 +1,32 @@
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 
 use crate::format::{decode, range};
 use crate::mmap::map;
 use crate::storage::Storage;
+use crate::targets::View;
 use crate::{BundleError, Section, SectionId, SectionKind, SectionProblem};
 
 /// An opened bundle.
 ///
 /// Header, section table and padding are checked when it is opened, a section's hash and version
 /// at its first use. Slices borrow from the mapped file; nothing is copied. A bundle can be shared
-/// between threads.
-#[derive(Debug)]
+/// between threads; a clone shares the file.
+///
+/// A bundle of several targets is looked at as one of them after [`Bundle::select`].
+#[derive(Debug, Clone)]
 pub struct Bundle {
+    file: Arc<Mapped>,
+    pub(crate) view: View,
+}
+
+/// A file and its section table.
+#[derive(Debug)]
+struct Mapped {
     storage: Storage,
     path: Option<PathBuf>,
     sections: Vec<Section>,
@@ -69,27 +79,29 @@ impl Bundle {
     fn check(storage: Storage, path: Option<PathBuf>) -> Result<Self, BundleError> {
         let sections = decode(&storage, &name_of(path.as_deref()))?;
         let intact = sections.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self {
+        let view = View::of(&sections);
+        let file = Arc::new(Mapped {
             storage,
             path,
             sections,
             intact,
-        })
+        });
+        Ok(Self { file, view })
     }
 
     /// Where the bundle was opened; `None` for one in memory.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.file.path.as_deref()
     }
 
     /// Bytes of the whole bundle.
     pub fn len_bytes(&self) -> usize {
-        self.storage.len()
+        self.file.storage.len()
     }
 
     /// The section table, in the order of the file: by kind, target and index.
     pub fn sections(&self) -> &[Section] {
-        &self.sections
+        &self.file.sections
     }
 
     /// A section's contents, for exactly this target (empty: the section for all boards). The
@@ -105,7 +117,7 @@ impl Bundle {
     ) -> Result<&[u8], BundleError> {
         let id = SectionId::new(kind, target, index);
         match self
-            .sections
+            .sections()
             .binary_search_by(|section| section.id.cmp(&id))
         {
             Ok(position) => self.contents(position),
@@ -118,14 +130,14 @@ impl Bundle {
 
     /// The contents of section `position` of the table, after its hash was checked.
     pub(crate) fn contents(&self, position: usize) -> Result<&[u8], BundleError> {
-        let (section, bytes) = (&self.sections[position], self.unchecked(position));
+        let (section, bytes) = (&self.file.sections[position], self.unchecked(position));
         let reads = section.id.kind.version().unwrap_or_default();
         if section.version > reads {
             let found = section.version;
             return Err(self.damaged(&section.id, SectionProblem::Version { found, reads }));
         }
-        let intact =
-            self.intact[position].get_or_init(|| blake3::hash(bytes).as_bytes() == &section.hash);
+        let intact = self.file.intact[position]
+            .get_or_init(|| blake3::hash(bytes).as_bytes() == &section.hash);
         match intact {
             true => Ok(bytes),
             false => {
@@ -139,15 +151,15 @@ impl Bundle {
     pub(crate) fn peek(&self, kind: SectionKind) -> Option<&[u8]> {
         let id = SectionId::new(kind, "", 0);
         let position = self
-            .sections
+            .sections()
             .binary_search_by(|section| section.id.cmp(&id));
         Some(self.unchecked(position.ok()?))
     }
 
     pub(crate) fn unchecked(&self, position: usize) -> &[u8] {
-        let section = &self.sections[position];
+        let section = &self.file.sections[position];
         let range: Range<usize> = range(section.offset, section.len_bytes).unwrap_or_default();
-        self.storage.get(range).unwrap_or_default()
+        self.file.storage.get(range).unwrap_or_default()
     }
 
     /// A structured section's value.
@@ -168,7 +180,7 @@ impl Bundle {
 
     /// The error for what is wrong with a section.
     pub(crate) fn damaged(&self, id: &SectionId, problem: SectionProblem) -> BundleError {
-        let section = self.sections.iter().find(|section| section.id == *id);
+        let section = self.file.sections.iter().find(|section| section.id == *id);
         BundleError::Section {
             file: self.name(),
             section: id.clone(),
@@ -177,7 +189,7 @@ impl Bundle {
         }
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         name_of(self.path())
     }
 }

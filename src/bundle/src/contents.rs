@@ -1,16 +1,26 @@
 use tfjet_core::{Manifest, NetworkSpec, Schedule, TensorView, WeightsEntry, WeightsTable};
 
 use crate::check::check_network;
-use crate::{Bundle, BundleError, SectionId, SectionKind, SectionProblem, WeightsProblem};
+use crate::{Bundle, BundleError, Section, SectionId, SectionKind, SectionProblem, WeightsProblem};
 
-/// What the sections for all boards (those with an empty target) hold.
+/// What the sections hold. Schedule, networks, ONNX models and report of a bundle for several
+/// targets are those of the one that was chosen by [`Bundle::select`]; before that they are an
+/// error.
 impl Bundle {
-    /// What the bundle is for.
+    /// What the bundle is for. Before one of several targets is chosen, what they have in common:
+    /// the target is the list of their names and the summary is empty.
     ///
     /// # Errors
     /// Where the section is missing, newer or damaged.
     pub fn manifest(&self) -> Result<Manifest, BundleError> {
-        self.decode(SectionKind::Manifest, "", 0)
+        let mut manifest: Manifest = self.decode(SectionKind::Manifest, "", 0)?;
+        if let Some(target) = self.target()
+            && let Some(info) = self.target_info(target)?
+        {
+            manifest.summary = info.summary;
+            manifest.target = target.into();
+        }
+        Ok(manifest)
     }
 
     /// The steps to run, in an order that [`Schedule::check`] accepts.
@@ -18,7 +28,7 @@ impl Bundle {
     /// # Errors
     /// Where the section is missing, newer or damaged, or its steps cannot run in order.
     pub fn schedule(&self) -> Result<Schedule, BundleError> {
-        self.schedule_for("")
+        self.schedule_for(self.lowering()?)
     }
 
     pub(crate) fn schedule_for(&self, target: &str) -> Result<Schedule, BundleError> {
@@ -77,7 +87,7 @@ impl Bundle {
     /// # Errors
     /// Where the section is missing, newer or damaged, or its layers cannot be built in order.
     pub fn network(&self, segment: u32) -> Result<NetworkSpec, BundleError> {
-        self.network_for("", segment)
+        self.network_for(self.lowering()?, segment)
     }
 
     pub(crate) fn network_for(
@@ -100,7 +110,7 @@ impl Bundle {
     /// # Errors
     /// Where the section is missing, newer or damaged.
     pub fn onnx(&self, segment: u32) -> Result<&[u8], BundleError> {
-        self.section(SectionKind::Onnx, "", segment)
+        self.section(SectionKind::Onnx, self.lowering()?, segment)
     }
 
     /// The partition's report, JSON text.
@@ -108,16 +118,29 @@ impl Bundle {
     /// # Errors
     /// Where the section is missing, newer or damaged, or is no text.
     pub fn report(&self) -> Result<&str, BundleError> {
-        let bytes = self.section(SectionKind::Report, "", 0)?;
+        self.report_for(self.report_target()?)
+    }
+
+    pub(crate) fn report_for(&self, target: &str) -> Result<&str, BundleError> {
+        let bytes = self.section(SectionKind::Report, target, 0)?;
         std::str::from_utf8(bytes).map_err(|error| {
-            let id = SectionId::new(SectionKind::Report, "", 0);
+            let id = SectionId::new(SectionKind::Report, target, 0);
             self.damaged(&id, SectionProblem::Text(error.valid_up_to()))
         })
     }
 
-    /// Number of segments: of networks for all boards.
+    /// Number of segments. Before one of several targets is chosen, the most that any has.
     pub fn segment_count(&self) -> usize {
-        self.segment_count_for("")
+        match self.lowering() {
+            Ok(lowering) => self.segment_count_for(lowering),
+            Err(_) => self.most_segments(),
+        }
+    }
+
+    /// The section that [`Bundle::network`] reads; `None` where there is none.
+    pub fn network_section(&self, segment: u32) -> Option<&Section> {
+        let id = SectionId::new(SectionKind::Network, self.lowering().ok()?, segment);
+        self.sections().iter().find(|section| section.id == id)
     }
 
     pub(crate) fn segment_count_for(&self, target: &str) -> usize {

@@ -101,6 +101,24 @@ pub enum BundleError {
         /// What is wrong.
         problem: Box<SectionProblem>,
     },
+    /// The bundle is for several targets and none is chosen.
+    #[error("{file} is for several targets: choose one of {targets}")]
+    ChooseTarget {
+        /// Path.
+        file: String,
+        /// Names of its targets.
+        targets: String,
+    },
+    /// The bundle is not for this target.
+    #[error("{file} is not for target `{target}`; it is for {targets}")]
+    NoTarget {
+        /// Path.
+        file: String,
+        /// The name that was asked for.
+        target: String,
+        /// Names of its targets.
+        targets: String,
+    },
     /// A section cannot be put into a bundle.
     #[error("cannot add {section} to a bundle: {problem}")]
     Add {
@@ -158,6 +176,9 @@ pub enum TableProblem {
     /// Not a plain name filled up with zeros.
     #[error("the target name is not at most 32 of a-z 0-9 . _ - and zeros")]
     Target,
+    /// A target of several without its name.
+    #[error("a Target section without the target's name")]
+    Unnamed,
     /// An index where the kind has none.
     #[error("index {0} on a kind that has no index")]
     Index(u32),
@@ -328,6 +349,17 @@ pub enum SectionProblem {
     /// An engine that is not framed as one.
     #[error(transparent)]
     Engine(#[from] EngineProblem),
+    /// A section of a target that the bundle is not for, or that its targets have no use for.
+    #[error("no target of the bundle uses it")]
+    Unused,
+    /// Manifest and table name different targets.
+    #[error("it is for {found:?}, the bundle for {expected:?}")]
+    Targets {
+        /// What the manifest says.
+        found: String,
+        /// The targets of the table.
+        expected: String,
+    },
     /// A timing cache that says of no library and GPU that it is for them.
     #[error("a timing cache for every machine: its target is empty")]
     TimingTarget,
@@ -405,6 +437,9 @@ pub enum AddProblem {
     /// The target cannot stand in the table.
     #[error("the target name is not at most 32 of a-z 0-9 . _ -")]
     Target,
+    /// A target of several without its name.
+    #[error("it has no target's name")]
+    Unnamed,
     /// An index where the kind has none.
     #[error("this kind has no index")]
     Index,

@@ -180,6 +180,9 @@ fn decode_entry(raw: &[u8]) -> Result<Section, TableProblem> {
         .ok()
         .filter(|target| is_target_name(target))
         .ok_or(TableProblem::Target)?;
+    if target.is_empty() && kind == SectionKind::Target {
+        return Err(TableProblem::Unnamed);
+    }
     Ok(Section {
         id: SectionId::new(kind, target, index),
         version,

@@ -34,6 +34,7 @@ mod replace;
 mod section;
 mod sniff;
 mod storage;
+mod targets;
 mod verify;
 mod writer;
 

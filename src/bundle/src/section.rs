@@ -27,11 +27,13 @@ pub enum SectionKind {
     TimingCache = 9,
     /// A signature over the section table. Reserved: neither written nor read.
     Signature = 10,
+    /// [`tfjet_core::TargetInfo`], postcard: one of the several targets that the bundle is for.
+    Target = 11,
 }
 
 impl SectionKind {
     /// All kinds, by number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Manifest,
         Self::Schedule,
         Self::WeightsTable,
@@ -42,6 +44,7 @@ impl SectionKind {
         Self::Engine,
         Self::TimingCache,
         Self::Signature,
+        Self::Target,
     ];
 
     /// The kind's number in the file.
@@ -66,7 +69,8 @@ impl SectionKind {
             | Self::Report
             | Self::Weights
             | Self::Engine
-            | Self::TimingCache => Some(1),
+            | Self::TimingCache
+            | Self::Target => Some(1),
             Self::Signature => None,
         }
     }
@@ -88,7 +92,9 @@ impl SectionKind {
     /// several times larger in memory, and a library copies a timing cache, hence the bounds.
     pub const fn max_len_bytes(self) -> u64 {
         match self {
-            Self::Manifest | Self::Schedule | Self::WeightsTable | Self::Network => 64 << 20,
+            Self::Manifest | Self::Schedule | Self::WeightsTable | Self::Network | Self::Target => {
+                64 << 20
+            }
             Self::TimingCache => 256 << 20,
             _ => u64::MAX,
         }
@@ -107,6 +113,7 @@ impl SectionKind {
             Self::Engine => "Engine",
             Self::TimingCache => "TimingCache",
             Self::Signature => "Signature",
+            Self::Target => "Target",
         }
     }
 }
@@ -122,7 +129,7 @@ impl fmt::Display for SectionKind {
 pub struct SectionId {
     /// What it holds.
     pub kind: SectionKind,
-    /// The board that it is for; empty for all. At most 32 characters of `a-z 0-9 . _ -`.
+    /// The target that it is for, or the machine of an engine; empty for all. At most 32 characters of `a-z 0-9 . _ -`.
     pub target: String,
     /// Segment; 0 where the kind is not indexed.
     pub index: u32,
@@ -187,7 +194,7 @@ mod tests {
             assert_eq!(SectionKind::from_code(kind.code()), Some(kind));
         }
         assert_eq!(SectionKind::from_code(0), None);
-        assert_eq!(SectionKind::from_code(11), None);
+        assert_eq!(SectionKind::from_code(12), None);
     }
 
     #[test]

@@ -1,6 +1,4 @@
-use std::collections::BTreeSet;
-
-use tfjet_core::WeightsTable;
+use tfjet_core::{Manifest, WeightsTable};
 
 use crate::check::{check_manifest, check_network_weights, check_schedule, no_such};
 use crate::{Bundle, BundleError, SectionId, SectionKind, SectionProblem};
@@ -11,9 +9,11 @@ use crate::{Bundle, BundleError, SectionId, SectionKind, SectionProblem};
 pub struct VerifyReport {
     /// Sections whose hashes match.
     pub sections: usize,
-    /// Networks that decode and fit the schedule.
+    /// Targets that the bundle is for.
+    pub targets: usize,
+    /// Networks that decode and fit the schedule, those of all targets.
     pub segments: usize,
-    /// Steps of the schedule.
+    /// Steps of the schedules of all targets.
     pub steps: usize,
     /// Arrays of weights.
     pub weights: usize,
@@ -26,40 +26,34 @@ pub struct VerifyReport {
 impl Bundle {
     /// Checks everything that can be checked without running: all hashes; that structured
     /// sections decode with no bytes left; that steps, networks, weights and manifest refer to
-    /// what exists and agree on the number of inputs and outputs.
+    /// what exists and agree on the number of inputs and outputs; that each section is of use to
+    /// one of the targets.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn verify(&self) -> Result<VerifyReport, BundleError> {
-        let mut targets = BTreeSet::from([""]);
-        for (position, section) in self.sections().iter().enumerate() {
+        for position in 0..self.sections().len() {
             self.contents(position)?;
-            if matches!(
-                section.id.kind,
-                SectionKind::Schedule | SectionKind::Network | SectionKind::Onnx
-            ) {
-                targets.insert(&section.id.target);
-            }
         }
-        let manifest = self.manifest()?;
+        let manifest: Manifest = self.decode(SectionKind::Manifest, "", 0)?;
         let table = self.weights_table()?;
-        if self
-            .sections()
-            .iter()
-            .any(|section| section.id.kind == SectionKind::Report)
-        {
-            self.report()?;
+        let lowerings = self.verify_targets(&manifest)?;
+        for section in self.sections() {
+            if section.id.kind == SectionKind::Report {
+                self.report_for(&section.id.target)?;
+            }
         }
         let mut report = VerifyReport {
             sections: self.sections().len(),
+            targets: self.targets()?.len(),
             segments: 0,
             steps: 0,
             weights: table.entries.len(),
             engines: self.verify_engines()?,
             len_bytes: self.len_bytes(),
         };
-        for target in targets {
-            let schedule = self.verify_target(target, &table, &mut report)?;
+        for lowering in lowerings {
+            let schedule = self.verify_lowering(&lowering, &table, &mut report)?;
             check_manifest(&manifest, &schedule).map_err(|problem| {
                 self.damaged(&SectionId::new(SectionKind::Manifest, "", 0), problem)
             })?;
@@ -68,7 +62,7 @@ impl Bundle {
     }
 
     fn verify_engines(&self) -> Result<usize, BundleError> {
-        let segments = self.segment_count();
+        let segments = self.most_segments();
         let mut engines = 0;
         for section in self.sections() {
             let id = &section.id;
@@ -90,7 +84,7 @@ impl Bundle {
         Ok(engines)
     }
 
-    fn verify_target(
+    fn verify_lowering(
         &self,
         target: &str,
         table: &WeightsTable,

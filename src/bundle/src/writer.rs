@@ -158,6 +158,9 @@ impl BundleWriter {
         if !is_target_name(&id.target) {
             return Err(AddProblem::Target);
         }
+        if id.target.is_empty() && id.kind == SectionKind::Target {
+            return Err(AddProblem::Unnamed);
+        }
         if id.index != 0 && !id.kind.is_indexed() {
             return Err(AddProblem::Index);
         }

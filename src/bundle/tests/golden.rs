@@ -9,7 +9,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Sample, engines};
+use common::{Sample, engines, targets};
 use tfjet_bundle::{Bundle, BundleWriter, EngineSection, SectionKind};
 
 #[test]
@@ -86,4 +86,25 @@ fn version_1_with_engines_reads_and_is_written_the_same() {
         }
     }
     assert_eq!(without.to_bytes().unwrap(), stripped);
+}
+
+#[test]
+fn version_1_for_several_targets_reads_and_is_written_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-targets.jet");
+    if std::env::var_os("TFJET_REGENERATE_GOLDEN").is_some() {
+        targets::writer().write(&path).unwrap();
+    }
+    let bundle = Bundle::open(&path).unwrap();
+    assert_eq!(bundle.verify().unwrap().targets, 3);
+    for (name, lowering) in targets::NAMES.into_iter().zip(["nano", "x86-cpu", "nano"]) {
+        let board = bundle.select(name).unwrap();
+        let info = board.target_info(name).unwrap();
+        assert_eq!(info, Some(targets::info(name, lowering)));
+    }
+    let cpu = bundle.select("x86-cpu").unwrap();
+    assert_eq!(cpu.schedule().unwrap(), targets::one_segment().0);
+    let nano = bundle.select("nano").unwrap();
+    assert_eq!(nano.schedule().unwrap(), Sample::new().schedule);
+    let golden = fs::read(&path).unwrap();
+    assert_eq!(targets::writer().to_bytes().unwrap(), golden);
 }

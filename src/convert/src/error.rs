@@ -121,6 +121,14 @@ pub enum ConvertError {
         /// What is wrong.
         source: OnnxError,
     },
+    /// One of several targets cannot be served.
+    #[error("target {target}: {source}")]
+    Target {
+        /// Name of the target.
+        target: String,
+        /// What is wrong.
+        source: Box<ConvertError>,
+    },
     /// The bundle cannot be written.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -130,6 +138,17 @@ pub enum ConvertError {
 }
 
 impl ConvertError {
+    /// Says which of `count` targets it is, where there are several.
+    pub(crate) fn of_target(self, target: &str, count: usize) -> Self {
+        match count {
+            1 => self,
+            _ => Self::Target {
+                target: target.into(),
+                source: Box::new(self),
+            },
+        }
+    }
+
     /// Does the message name the model's file?
     pub fn names_file(&self) -> bool {
         matches!(

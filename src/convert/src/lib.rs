@@ -17,17 +17,21 @@ pub mod tensorflow;
 
 mod emit;
 mod error;
+mod estimate;
 mod flops;
 mod report;
 mod svg;
 mod targets;
 mod task;
 
-pub use emit::emit;
+pub use emit::{emit, emit_targets};
 pub use error::ConvertError;
+pub use estimate::{
+    Estimate, FACTORS, Factors, FrameEstimate, Kernel, MemoryEstimate, UnknownPowerMode,
+};
 pub use flops::flops;
-pub use report::{Report, ResidualReport, SegmentReport, TargetReport};
-pub use stages::{ConvertOptions, Lowered, lower_file, lower_source};
+pub use report::{BoardReport, Report, ResidualReport, SegmentReport, TargetReport};
+pub use stages::{ConvertOptions, Lowered, lower_file, lower_source, lower_targets};
 pub use svg::svg;
 pub use targets::{TargetError, find_target, targets};
 pub use task::{DecoderOptions, ImageOptions, Task};

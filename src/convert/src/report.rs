@@ -1,11 +1,14 @@
 //! The report of a partition: where every source node went, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use tfjet_core::Target;
 
-use crate::partition::{Disposition, PartitionOptions, dispositions};
+use crate::estimate::Estimate;
+use crate::graph::NodeId;
+use crate::partition::{Disposition, PartitionOptions, dispositions, partition};
 use crate::stages::Lowered;
 
 /// A segment in the report. Names are the source graph's.
@@ -49,6 +52,16 @@ pub struct ResidualReport {
     pub reason: String,
 }
 
+/// What the target, and no other, has to do with it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoardReport {
+    /// Nodes that stay outside because of what the target's library lacks; the CPU engine would
+    /// take them.
+    pub refused: Vec<String>,
+    /// Time and memory.
+    pub estimate: Estimate,
+}
+
 /// Where every node of the source graph went. Each stands exactly once in a segment's `nodes` or
 /// `folded`, in `residual`, or in `pruned`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,6 +82,9 @@ pub struct Report {
     pub transposes: usize,
     /// What was dropped or changed that a user should know.
     pub notes: Vec<String>,
+    /// What `plan` adds for a GPU's target; a bundle's report has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<BoardReport>,
     #[serde(skip)]
     computing: usize,
     #[serde(skip)]
@@ -133,6 +149,7 @@ impl Report {
             flops: lowered.partition.flops,
             transposes: lowered.transposes(),
             notes: lowered.typed.notes.clone(),
+            board: None,
             computing: lowered.typed.order.len(),
             ops: graph
                 .nodes
@@ -140,6 +157,27 @@ impl Report {
                 .map(|node| (node.name.clone(), node.op.clone()))
                 .collect(),
         }
+    }
+
+    /// Adds the estimate, and which nodes the target's library alone keeps outside.
+    pub fn add_board(&mut self, lowered: &Lowered, options: &PartitionOptions, estimate: Estimate) {
+        let anywhere = PartitionOptions {
+            target: Target::default(),
+            ..options.clone()
+        };
+        let outside = |partition: &crate::partition::Partition| -> BTreeSet<NodeId> {
+            let nodes = partition.residual.iter();
+            nodes.map(|residual| residual.node).collect()
+        };
+        let here = outside(&lowered.partition);
+        let there = outside(&partition(&lowered.typed, &anywhere));
+        let refused = here.difference(&there);
+        self.board = Some(BoardReport {
+            refused: refused
+                .map(|id| lowered.typed.graph.node(*id).name.clone())
+                .collect(),
+            estimate,
+        });
     }
 
     /// One line of JSON.
@@ -228,11 +266,27 @@ impl Report {
         for ((op, reason), count) in self.top_refusals().into_iter().take(20) {
             let _ = writeln!(text, "  {count:>5}x {op:<24} {reason}");
         }
+        if let Some(board) = &self.board {
+            self.refused_text(board, &mut text);
+        }
         let _ = writeln!(text, "pruned     {} nodes", self.pruned.len());
         for note in &self.notes {
             let _ = writeln!(text, "note       {note}");
         }
         text
+    }
+
+    fn refused_text(&self, board: &BoardReport, text: &mut String) {
+        let library = &self.target.library;
+        let _ = match board.refused.as_slice() {
+            [] => writeln!(text, "refused    nothing because of {library}"),
+            refused => writeln!(
+                text,
+                "refused    {} of them because of {library}: {}",
+                refused.len(),
+                shorten(refused)
+            ),
+        };
     }
 
     /// Refusals by op and reason, the most frequent first. Names in a reason are left out so that

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tfjet_core::{DType, NetworkSpec};
+use tfjet_core::{DType, Layer, NetworkSpec, Target};
 
 use crate::ConvertError;
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
@@ -28,6 +28,8 @@ pub struct ConvertOptions {
 /// A graph in parts, its segments as networks.
 #[derive(Debug)]
 pub struct Lowered {
+    /// What it is for.
+    pub target: Target,
     /// Format of the source.
     pub format: Format,
     /// The typed graph.
@@ -36,7 +38,7 @@ pub struct Lowered {
     pub partition: Partition,
     /// One network per segment, in the partition's order.
     pub networks: Vec<NetworkSpec>,
-    /// Weights of all networks.
+    /// Weights of all networks; of several targets also those of the targets before.
     pub weights: WeightsStore,
 }
 
@@ -59,6 +61,38 @@ pub fn lower_source(
     file: &str,
     options: &ConvertOptions,
 ) -> Result<Lowered, ConvertError> {
+    let (format, typed) = resolve(source, file, options)?;
+    lower_typed(format, typed, options, WeightsStore::default())
+}
+
+/// Reads a model and takes it through all stages for each of `targets`, which stand in place of
+/// the one of the options. Weights that the targets have in common have the same ids.
+///
+/// # Errors
+/// As [`lower_file`]; [`ConvertError::Target`] where it is one target that cannot be served.
+pub fn lower_targets(
+    path: &Path,
+    options: &ConvertOptions,
+    targets: &[Target],
+) -> Result<Vec<Lowered>, ConvertError> {
+    let (format, typed) = resolve(import(path)?, &path.display().to_string(), options)?;
+    let mut all: Vec<Lowered> = Vec::with_capacity(targets.len());
+    for target in targets {
+        let mut options = options.clone();
+        options.partition.target = target.clone();
+        let weights = all.last().map(|lowered| lowered.weights.clone());
+        let lowered = lower_typed(format, typed.clone(), &options, weights.unwrap_or_default());
+        all.push(lowered.map_err(|error| error.of_target(&target.name, targets.len()))?);
+    }
+    Ok(all)
+}
+
+/// The stages that do not depend on the target.
+fn resolve(
+    source: SourceGraph,
+    file: &str,
+    options: &ConvertOptions,
+) -> Result<(Format, TypedGraph), ConvertError> {
     check_exclusions(&source, &options.partition)?;
     let format = source.format;
     let graph =
@@ -73,14 +107,24 @@ pub fn lower_source(
         source: Box::new(source),
     })?;
     drop_unread_inputs(&mut typed);
+    Ok((format, typed))
+}
+
+/// The stages that depend on the target. New weights join those of `weights`.
+fn lower_typed(
+    format: Format,
+    mut typed: TypedGraph,
+    options: &ConvertOptions,
+    mut weights: WeightsStore,
+) -> Result<Lowered, ConvertError> {
     let target = &options.partition.target;
     let partition = partition(&typed, &options.partition);
+    typed.settle(partition.computed.clone());
     if partition.segments.is_empty() && !options.allow_residual_only {
         return Err(ConvertError::NoSegment {
             reason: top_reason(&partition),
         });
     }
-    let mut weights = WeightsStore::default();
     let mut networks = Vec::with_capacity(partition.segments.len());
     for segment in &partition.segments {
         let mut network = lower_segment(
@@ -121,6 +165,7 @@ pub fn lower_source(
         ));
     }
     Ok(Lowered {
+        target: target.clone(),
         format,
         typed,
         partition,
@@ -129,9 +174,17 @@ pub fn lower_source(
     })
 }
 
+/// Does the network compute with int64, other than with sizes?
 fn holds_int64(network: &NetworkSpec) -> bool {
-    let mut tensors = network.tensors.iter();
-    tensors.any(|tensor| tensor.dtype == DType::I64)
+    let given = network.inputs.iter();
+    let made = network.layers.iter().filter_map(|layer| match layer.layer {
+        Layer::Constant { .. } | Layer::Cast { .. } => layer.outputs.first(),
+        _ => None,
+    });
+    given.chain(made).any(|id| {
+        let tensor = network.tensor(*id);
+        tensor.is_some_and(|tensor| tensor.dtype == DType::I64)
+    })
 }
 
 /// An input that no output depends on need not be fed.

@@ -175,6 +175,10 @@ mod tests {
             assert_eq!(board.dla_cores, dla_cores, "{name}");
             assert_eq!(board.io_coherent, coherent, "{name}");
             assert!(board.jetpack.is_some() && board.memory_gib.is_some());
+            assert!(board.l4t.is_some() && board.cuda.is_some(), "{name}");
+            assert!(board.gstreamer.is_some() && board.glibc.is_some(), "{name}");
+            assert!(board.soc.is_some() && board.cpu.is_some(), "{name}");
+            assert!(!board.power_modes.is_empty(), "{name}");
         }
         for (name, engine) in [
             ("x86-gpu", EngineKind::TensorRt),
@@ -183,6 +187,44 @@ mod tests {
             let machine = find_target(name).unwrap();
             assert_eq!(machine.engine, engine);
             assert!(!machine.integrated && machine.jetpack.is_none(), "{name}");
+        }
+    }
+
+    /// A core of CUDA multiplies and adds once in a cycle, half as wide numbers twice; a tensor
+    /// core 64 times (Volta) or 256 times (Ampere) in 16 bits, twice as often in 8.
+    #[test]
+    fn peaks_are_cores_times_clocks() {
+        for (name, cores, tensor_cores, products) in [
+            ("nano", 128.0, 0.0, 0.0),
+            ("tx2", 256.0, 0.0, 0.0),
+            ("xavier-nx", 384.0, 48.0, 64.0),
+            ("agx-xavier", 512.0, 64.0, 64.0),
+            ("orin-nano", 1024.0, 32.0, 256.0),
+            ("orin-nx", 1024.0, 32.0, 256.0),
+            ("agx-orin", 2048.0, 64.0, 256.0),
+        ] {
+            let board = find_target(name).unwrap();
+            let peak = board.peak_tflops.unwrap();
+            let clock = board.power_modes[0].gpu_mhz / 1e6;
+            let fp32 = 2.0 * cores * clock;
+            let fp16 = match board.has_tensor_cores() {
+                true => 2.0 * tensor_cores * products * clock,
+                false => 2.0 * fp32,
+            };
+            let int8 = board.has_tensor_cores().then_some(2.0 * fp16);
+            for (precision, expected) in [
+                (Precision::Fp32, Some(fp32)),
+                (Precision::Fp16, Some(fp16)),
+                (Precision::Int8, int8),
+            ] {
+                match (peak.of(precision), expected) {
+                    (Some(found), Some(expected)) => {
+                        let off = (found / expected - 1.0).abs();
+                        assert!(off < 0.01, "{name} {precision}: {found}, {expected}");
+                    }
+                    (found, expected) => assert_eq!(found, expected, "{name} {precision}"),
+                }
+            }
         }
     }
 

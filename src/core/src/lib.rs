@@ -32,7 +32,7 @@ pub use attr::{AttrError, AttrReader, AttrValue, Attrs};
 pub use dtype::{DType, Element};
 pub use manifest::{
     BoxColumns, ColorOrder, Decoder, ImageLayout, InputSpec, Manifest, OutputSpec, Preprocess,
-    ResizeFilter, ResizeMode, SegmentSummary, Summary,
+    ResizeFilter, ResizeMode, SegmentSummary, Summary, TargetInfo,
 };
 pub use memory::{Memory, MemoryError};
 pub use network::{
@@ -43,5 +43,7 @@ pub use network::{
 };
 pub use schedule::{Schedule, ScheduleError, Step, Value, ValueId, ValueSource};
 pub use shape::{Dim, Shape};
-pub use target::{ComputeCapability, EngineKind, Precision, Release, Target};
+pub use target::{
+    ComputeCapability, Cpu, EngineKind, Peak, PowerMode, Precision, Release, Target,
+};
 pub use tensor::{Tensor, TensorError, TensorView};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{DType, Shape};
+use crate::{ComputeCapability, DType, EngineKind, Release, Shape};
 
 /// What a bundle is: its inputs and outputs, how a frame becomes an input, how outputs become
 /// results, and how the conversion went.
@@ -10,7 +10,8 @@ pub struct Manifest {
     pub model: String,
     /// tfjet version that wrote the bundle.
     pub tfjet_version: String,
-    /// The target that the bundle was converted for.
+    /// The target that the bundle was converted for; the names of several, sorted, with commas
+    /// between them.
     pub target: String,
     /// In the schedule's order.
     pub inputs: Vec<InputSpec>,
@@ -22,8 +23,41 @@ pub struct Manifest {
     pub decoder: Decoder,
     /// Names of classes, by class id; may be empty.
     pub labels: Vec<String>,
+    /// How the conversion went; empty where the bundle is for several targets, of which each has
+    /// its own in its [`TargetInfo`].
+    pub summary: Summary,
+}
+
+/// One of the several targets that a bundle is for: what it asks of a machine, and how the
+/// conversion for it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// One line for people.
+    pub description: String,
+    /// What runs the segments.
+    pub engine: EngineKind,
+    /// The oldest release of the engine's library that can build the networks; absent for
+    /// [`EngineKind::Cpu`].
+    pub release: Option<Release>,
+    /// Of the GPU, where the target means one kind of GPU.
+    pub compute_capability: Option<ComputeCapability>,
+    /// NVIDIA's software release that brings the library.
+    pub jetpack: Option<String>,
+    /// The target that the sections of its schedule, networks and ONNX models have: its own name,
+    /// that of another target with the same, or nothing where all targets have the same.
+    pub lowering: String,
     /// How the conversion went.
     pub summary: Summary,
+}
+
+impl TargetInfo {
+    /// What runs the segments, with its release.
+    pub fn library(&self) -> String {
+        match self.release {
+            Some(release) => format!("{} {release}", self.engine),
+            None => self.engine.to_string(),
+        }
+    }
 }
 
 /// One input of the model.

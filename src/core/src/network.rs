@@ -266,6 +266,56 @@ pub enum Layer {
     },
     /// `IParametricReLULayer`: input and slopes of equal rank.
     ParametricRelu,
+    /// `IShapeLayer`: the sizes of all axes, as a vector of int64.
+    Shape,
+    /// `IShuffleLayer` to the sizes that its second input holds, a vector of int64.
+    Reshape,
+    /// `ISliceLayer` whose first indices and sizes are its second and third input, vectors of
+    /// int64 with one value per axis. The slice lies inside.
+    SliceTo {
+        /// Step per axis, not 0.
+        stride: Vec<i64>,
+    },
+    /// `ISliceLayer` that reads outside. The second input is a vector of int64: elements before
+    /// each axis, then elements after each axis, none negative.
+    Pad {
+        /// What is read outside; not [`SampleMode::Strict`].
+        mode: SampleMode,
+    },
+    /// `IResizeLayer` to the shape that its second input holds, a vector of int64.
+    ResizeTo {
+        /// Nearest or linear.
+        mode: InterpolationMode,
+        /// How an output coordinate maps to an input coordinate.
+        coordinates: ResizeCoordinateTransformation,
+        /// How nearest rounds.
+        rounding: ResizeRounding,
+    },
+    /// `IResizeLayer` by whole factors.
+    ResizeBy {
+        /// Nearest or linear.
+        mode: InterpolationMode,
+        /// How an output coordinate maps to an input coordinate.
+        coordinates: ResizeCoordinateTransformation,
+        /// How nearest rounds.
+        rounding: ResizeRounding,
+        /// Factor per axis, not 0.
+        scales: Vec<usize>,
+    },
+    /// `ISliceLayer` of step 0 along axes of size 1: repeats the first input to the shape that its
+    /// second input holds, a vector of int64 of the same rank.
+    Expand,
+    /// `ISliceLayer` that starts over at the end: as many copies along each axis as the second
+    /// input says, a vector of int64.
+    Tile,
+    /// `IConstantLayer` of a vector of int64 that is part of the network, for sizes: no input.
+    Numbers {
+        /// The values.
+        values: Vec<i64>,
+    },
+    /// `IFillLayer` of `kLINSPACE`: a vector of as many numbers as the first input says (a vector
+    /// of one int64), from the second input (a scalar) in steps of the third (a vector of one).
+    LinSpace,
 }
 
 impl Layer {
@@ -292,6 +342,16 @@ impl Layer {
             Self::Select => "Select",
             Self::Cast { .. } => "Cast",
             Self::ParametricRelu => "ParametricRelu",
+            Self::Shape => "Shape",
+            Self::Reshape => "Reshape",
+            Self::SliceTo { .. } => "SliceTo",
+            Self::Pad { .. } => "Pad",
+            Self::ResizeTo { .. } => "ResizeTo",
+            Self::ResizeBy { .. } => "ResizeBy",
+            Self::Expand => "Expand",
+            Self::Tile => "Tile",
+            Self::Numbers { .. } => "Numbers",
+            Self::LinSpace => "LinSpace",
         }
     }
 

@@ -125,6 +125,11 @@ impl Library {
             return (bools && self.before(10, 0))
                 .then(|| "has no constant of bool before 10.0".into());
         }
+        if let Layer::Numbers { values } = layer {
+            let wide = |value: &&i64| i32::try_from(**value).is_err();
+            let wide = values.iter().find(wide).filter(|_| self.before(10, 0));
+            return wide.map(|value| format!("has no int64 before 10.0, and {value} is no int32"));
+        }
         let input = inputs.first()?;
         let (dtype, rank) = (input.dtype, input.shape.rank());
         let no = |what: String| Some(format!("has no {what} of {dtype}"));
@@ -145,12 +150,19 @@ impl Library {
             Layer::Slice {
                 mode: SampleMode::Symmetric,
                 ..
+            }
+            | Layer::Pad {
+                mode: SampleMode::Symmetric,
             } => Some("has no mirroring that repeats the border".into()),
             // TensorRT 8 could, in int32, but what it takes newer releases are to take too.
             Layer::Slice {
                 mode: SampleMode::Fill(_) | SampleMode::Reflect,
                 ..
-            } if dtype == DType::I64 && self.engine == EngineKind::TensorRt => {
+            }
+            | Layer::Pad { .. }
+            | Layer::Tile
+                if dtype == DType::I64 && self.engine == EngineKind::TensorRt =>
+            {
                 no("slice that reads outside".into())
             }
             Layer::Gather {
@@ -165,9 +177,26 @@ impl Library {
                 if size.len() - first > RESIZED_AXES {
                     return Some(format!("resizes the last {RESIZED_AXES} axes at most"));
                 }
-                let nearest = *mode == InterpolationMode::Nearest;
-                let takes = dtype.is_float() || nearest && dtype == DType::U8;
-                if takes { None } else { no(kind.into()) }
+                resized(*mode, dtype, kind)
+            }
+            Layer::ResizeTo { mode, .. } => {
+                let first = grown(input, outputs.first()?);
+                if rank - first > RESIZED_AXES {
+                    return Some(format!("resizes the last {RESIZED_AXES} axes at most"));
+                }
+                resized(*mode, dtype, kind)
+            }
+            Layer::ResizeBy { mode, scales, .. } => {
+                let first = scales.iter().position(|&scale| scale != 1);
+                if rank - first.unwrap_or(rank) > RESIZED_AXES {
+                    return Some(format!("resizes the last {RESIZED_AXES} axes at most"));
+                }
+                resized(*mode, dtype, kind)
+            }
+            Layer::LinSpace => {
+                let made = outputs.first()?.dtype;
+                let takes = matches!(made, DType::F32 | DType::I32 | DType::I64);
+                (!takes).then(|| format!("has no {kind} of {made}"))
             }
             Layer::Convolution { stride, .. }
             | Layer::Deconvolution { stride, .. }
@@ -208,6 +237,19 @@ impl Library {
             _ => None,
         }
     }
+}
+
+/// The first axis whose size differs, or may differ.
+fn grown(from: &NetworkTensor, to: &NetworkTensor) -> usize {
+    let mut axes = from.shape.dims().iter().zip(to.shape.dims());
+    axes.position(|(from, to)| from != to)
+        .unwrap_or(from.shape.rank())
+}
+
+fn resized(mode: InterpolationMode, dtype: DType, kind: &str) -> Option<String> {
+    let nearest = mode == InterpolationMode::Nearest;
+    let takes = dtype.is_float() || nearest && dtype == DType::U8;
+    (!takes).then(|| format!("has no {kind} of {dtype}"))
 }
 
 fn unary(operation: UnaryOperation, dtype: DType) -> bool {

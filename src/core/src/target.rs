@@ -1,7 +1,11 @@
+mod hardware;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use hardware::{Cpu, Peak, PowerMode};
 
 /// A board or machine that a bundle is for.
 ///
@@ -22,6 +26,21 @@ pub struct Target {
     /// NVIDIA's software release that brings it, such as `4.6.6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jetpack: Option<String>,
+    /// Jetson Linux of that JetPack, the release in `/etc/nv_tegra_release`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l4t: Option<Release>,
+    /// CUDA of that JetPack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuda: Option<Release>,
+    /// GStreamer of that JetPack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gstreamer: Option<Release>,
+    /// GNU C library of that JetPack, written `2.27`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glibc: Option<String>,
+    /// The chip as the device tree names it, such as `tegra210`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soc: Option<String>,
     /// Of the GPU, where the target means one kind of GPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compute_capability: Option<ComputeCapability>,
@@ -39,9 +58,18 @@ pub struct Target {
     /// Memory of the GPU, GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_gib: Option<u32>,
-    /// Of that memory, GB/s.
+    /// Of that memory, GB/s, in the first of the power modes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth_gb_s: Option<f32>,
+    /// The processor beside the GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// What the GPU computes at most, in the first of the power modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_tflops: Option<Peak>,
+    /// NVIDIA's power modes (`nvpmodel`), the fastest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub power_modes: Vec<PowerMode>,
 }
 
 /// What runs the segments.
@@ -197,6 +225,11 @@ impl Default for Target {
             engine: EngineKind::Cpu,
             release: None,
             jetpack: None,
+            l4t: None,
+            cuda: None,
+            gstreamer: None,
+            glibc: None,
+            soc: None,
             compute_capability: None,
             precisions: vec![Precision::Fp32],
             dla_cores: 0,
@@ -204,6 +237,9 @@ impl Default for Target {
             io_coherent: true,
             memory_gib: None,
             bandwidth_gb_s: None,
+            cpu: None,
+            peak_tflops: None,
+            power_modes: Vec::new(),
         }
     }
 }
@@ -221,6 +257,7 @@ impl Target {
         if self.precisions.is_empty() {
             return Err("`precisions` is empty".into());
         }
+        self.check_hardware()?;
         match (self.engine, self.release) {
             (EngineKind::Cpu, None) => Ok(()),
             (EngineKind::Cpu, Some(_)) => Err("`release` goes with a GPU's engine only".into()),

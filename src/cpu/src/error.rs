@@ -132,9 +132,17 @@ impl CpuError {
         if let Some(source) = error.source() {
             reason = format!("{reason}: {source}");
         }
+        let mut reason = one_line(&reason);
+        // What glibc's loader says of a library that was linked against a later glibc.
+        if reason.contains("version `GLIBC_") {
+            reason.push_str(
+                "; this machine's C library is too old for it, take ONNX Runtime 1.24 \
+                 (`tfjet fetch onnxruntime-jetpack4` for JetPack 4)",
+            );
+        }
         Self::LibraryUnloadable {
             path: path.to_owned(),
-            reason: one_line(&reason),
+            reason,
         }
     }
 }
@@ -152,4 +160,22 @@ fn list(paths: &[PathBuf]) -> String {
         .map(|path| path.display().to_string())
         .collect();
     paths.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_too_new_for_the_machine_comes_with_advice() {
+        let message = |reason: &str| {
+            let error = std::io::Error::other(reason);
+            CpuError::unloadable(Path::new("lib.so"), &error).to_string()
+        };
+        let glibc = "/lib/libc.so.6: version `GLIBC_2.28' not found (required by lib.so)";
+        let advice = message(glibc);
+        assert!(advice.contains(glibc), "{advice}");
+        assert!(advice.contains("fetch onnxruntime-jetpack4"), "{advice}");
+        assert!(!message("file too short").contains("fetch"));
+    }
 }

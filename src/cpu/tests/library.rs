@@ -52,12 +52,21 @@ fn rejects_what_is_no_library() {
     }
 }
 
-/// A shared library with this Rust source.
+/// A shared library with this Rust source, for the machine that the test runs on, be it emulated:
+/// then the compiler is the real machine's, and the linker the one that cargo was given.
 fn compile(dir: &Path, name: &str, source: &str) -> Option<PathBuf> {
     let (from, to) = (dir.join("source.rs"), dir.join(name));
     fs::write(&from, source).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let built = Command::new(rustc)
+    let mut command = Command::new(rustc);
+    if let Some(linker) = std::env::var_os("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER")
+        .filter(|_| cfg!(target_arch = "aarch64"))
+    {
+        let linker = Path::new(&linker).display();
+        command.arg("--target=aarch64-unknown-linux-gnu");
+        command.arg(format!("-Clinker={linker}"));
+    }
+    let built = command
         .args([
             "--edition=2024",
             "--crate-type=cdylib",

@@ -2,7 +2,9 @@
 
 mod entry;
 mod error;
+mod failure;
 mod key;
+mod lock;
 mod record;
 mod set;
 
@@ -16,13 +18,14 @@ use tfjet_bundle::{Bundle, BundleError, BundleWriter, SectionKind, replace_file}
 pub use entry::EngineEntry;
 pub use error::{EngineCacheError, EngineSetError, NotPrepared};
 pub use key::{EngineKey, MachineKey, NetworkHash};
+pub use lock::EngineLock;
 pub use set::{EngineOrigin, EngineSet};
 
 /// A folder of built engines, one small bundle for each, named by its [`EngineKey`]; records of
-/// what was prepared for which bundle; and TensorRT's timing caches.
+/// what was prepared for which bundle, and of builds that failed; and TensorRT's timing caches.
 ///
 /// Every file is written whole or not at all, and checked by its hash before its contents are
-/// used. Processes may share a folder.
+/// used. Processes may share a folder; an [`EngineLock`] keeps them from building one engine twice.
 #[derive(Debug, Clone)]
 pub struct EngineCache {
     dir: PathBuf,
@@ -78,7 +81,8 @@ impl EngineCache {
         }
     }
 
-    /// Keeps an engine under its header's key, in place of what is there.
+    /// Keeps an engine under its header's key, in place of what is there, and forgets that its build
+    /// failed before.
     ///
     /// # Errors
     /// [`EngineCacheError`] naming the file that cannot be written; it then holds what it held.
@@ -87,12 +91,15 @@ impl EngineCache {
         header: &tfjet_bundle::EngineHeader,
         engine: &[u8],
     ) -> Result<(), EngineCacheError> {
-        let path = self.path(&EngineKey(header.key));
+        let key = EngineKey(header.key);
+        let path = self.path(&key);
         let mut writer = BundleWriter::new();
         writer
             .set_engine(header, 0, engine)
             .and_then(|()| writer.write(&path))
-            .map_err(|source| EngineCacheError::Write { path, source })
+            .map_err(|source| EngineCacheError::Write { path, source })?;
+        self.clear_failure(&key);
+        Ok(())
     }
 
     /// The timing cache of `target`, as [`tfjet_bundle::timing_target`] names it; `None` where

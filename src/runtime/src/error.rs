@@ -100,6 +100,14 @@ pub enum SessionError {
         /// Type and shape that were given.
         given: String,
     },
+    /// There is no session for these shapes, and none that could take its place.
+    #[error("no engine for inputs of {shapes}: {reason}")]
+    NotBuilt {
+        /// Shapes of all inputs.
+        shapes: String,
+        /// Why.
+        reason: String,
+    },
     /// An output cannot be held.
     #[error("output `{name}`: {source}")]
     Output {

@@ -21,6 +21,7 @@ mod load;
 mod memory;
 mod placement;
 mod plan;
+mod profiles;
 mod record;
 mod residual;
 mod run;
@@ -30,6 +31,7 @@ mod stats;
 
 pub use error::GpuError;
 pub use placement::{Placement, UnknownPlacement};
+pub use profiles::profile_for;
 pub use residual::device_ops;
 pub use source::EngineSource;
 pub use stats::{GpuStats, GpuTimes, LayerTime, PlainReason};

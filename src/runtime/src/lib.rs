@@ -3,8 +3,9 @@
 //! In: a [`Bundle`](tfjet_bundle::Bundle), a [`Backend`] that makes engines of its segments
 //! ([`CpuBackend`] over ONNX Runtime) or a [`Gpu`] with serialized engines of TensorRT, and for
 //! each run borrowed tensors. Out: [`Outputs`], views of buffers that the session keeps from run to
-//! run. Beside that: tensors in NumPy's files ([`read_npz`], [`write_npz`]) and a ring of latencies
-//! ([`Latency`]).
+//! run. Where shapes vary, a [`SessionCache`] keeps sessions by shapes and has them built as
+//! requests come; a [`Model`] is either. Beside that: tensors in NumPy's files ([`read_npz`],
+//! [`write_npz`]) and a ring of latencies ([`Latency`]).
 //!
 //! Does not: convert models, read frames, start threads of its own, or run control flow.
 //!
@@ -38,24 +39,33 @@ mod executor;
 mod gpu;
 mod inputs;
 mod latency;
+mod memory;
+mod model;
 mod npz;
 mod outputs;
 mod session;
+mod session_cache;
 mod slots;
 mod sources;
 
 pub use engine::{Backend, CpuBackend, Engine, EngineError};
 pub use engine_cache::{
-    EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineOrigin, EngineSet, EngineSetError,
-    MachineKey, NetworkHash, NotPrepared,
+    EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineLock, EngineOrigin, EngineSet,
+    EngineSetError, MachineKey, NetworkHash, NotPrepared,
 };
 pub use error::SessionError;
 pub use executor::StepTiming;
 pub use gpu::{
     EngineSource, Gpu, GpuError, GpuOptions, GpuStats, GpuTimes, LayerTime, Placement, PlainReason,
-    UnknownPlacement, device_ops,
+    UnknownPlacement, device_ops, profile_for,
 };
 pub use latency::{LATENCY_WINDOW, Latency, LatencySummary};
+pub use memory::{MemoryAvailable, MemoryNeed, NotEnoughMemory, RunsOn};
+pub use model::Model;
 pub use npz::{ArrayProblem, NpzError, read_npz, write_npz};
 pub use outputs::Outputs;
 pub use session::{Session, SessionOptions};
+pub use session_cache::{
+    BuildFailure, BuildWatch, Building, CacheCounters, OnMiss, PendingBuild, SessionCache,
+    SessionCacheOptions, SessionMaker, ShapeKey,
+};

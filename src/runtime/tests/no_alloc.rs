@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use common::{FakeBackend, Model, f32s, map};
 use tfjet_core::{Attrs, DType, Tensor};
-use tfjet_runtime::{Latency, Session, SessionOptions};
+use tfjet_runtime::{
+    Latency, PendingBuild, Session, SessionCache, SessionCacheOptions, SessionError, SessionMaker,
+    SessionOptions, ShapeKey,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -102,6 +105,41 @@ fn runs_of_shapes_that_are_held_allocate_nothing() {
     }
     assert!(run(&mut session, &inputs[2]) > 0, "a new shape");
     assert!(run(&mut session, &inputs[0]) > 0, "a shape that went");
+}
+
+struct Maker;
+
+impl SessionMaker for Maker {
+    fn load(&mut self, _: &ShapeKey) -> Result<Option<Session>, SessionError> {
+        Ok(Some(session(2)))
+    }
+
+    fn build(&mut self, _: &ShapeKey) -> Result<Box<dyn PendingBuild>, String> {
+        Err("all are there".into())
+    }
+}
+
+#[test]
+fn runs_of_shapes_that_are_cached_allocate_nothing() {
+    let inputs: Vec<Tensor> = [4, 9, 2]
+        .map(|rows| Tensor::zeros(DType::F32, &[rows, 64]).unwrap())
+        .into();
+    let manifest = session(2).manifest().clone();
+    let options = SessionCacheOptions::default();
+    let mut cache = SessionCache::new(manifest, Box::new(Maker), None, options);
+    let mut run = |input: &Tensor| {
+        allocations(|| {
+            let outputs = cache.run(&[input.view()]).unwrap();
+            assert_eq!(outputs.len(), 4);
+        })
+    };
+    for input in &inputs {
+        assert!(run(input) > 0, "a new shape");
+    }
+    for input in inputs.iter().chain(&inputs) {
+        assert_eq!(run(input), 0);
+    }
+    assert_eq!(cache.counters().hits, 7);
 }
 
 #[test]

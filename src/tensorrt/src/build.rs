@@ -2,6 +2,7 @@
 
 mod cast;
 mod convolution;
+mod dynamic;
 mod elementwise;
 mod engine;
 mod gather;
@@ -42,7 +43,7 @@ pub trait WeightsSource {
 
 /// What [`build_network`] makes of a network, as a number: it rises with every change that makes
 /// another engine of the same network, so that engines of before are not taken for ones of now.
-pub const NETWORK_REVISION: u32 = 2;
+pub const NETWORK_REVISION: u32 = 3;
 
 /// Fills a network. Its inputs are `input:0`, `input:1`, ..., its outputs `output:0`, ..., in the
 /// specification's order. Where the version has no type of a tensor, the input or output is of
@@ -184,7 +185,8 @@ impl<'n> Edge<'n, '_, '_> {
         mut taken: Vec<Value<'n>>,
     ) -> Result<(), TensorRtError> {
         for layer in &self.spec.layers {
-            if let (Layer::Constant { .. }, Some(id)) = (&layer.layer, layer.outputs.first()) {
+            let constant = matches!(layer.layer, Layer::Constant { .. } | Layer::Numbers { .. });
+            if let (true, Some(id)) = (constant, layer.outputs.first()) {
                 let made = usize::try_from(id.0).ok().and_then(|i| tensors.get(i));
                 taken.extend(made.copied().flatten());
             }
@@ -250,5 +252,24 @@ fn write(w: &mut Writer<'_, '_, '_>) -> Result<(), TensorRtError> {
         Layer::Select => elementwise::select(w),
         Layer::Cast { to } => cast::cast(w, *to),
         Layer::ParametricRelu => unary::parametric_relu(w),
+        Layer::Shape => dynamic::shape(w),
+        Layer::Reshape => dynamic::reshape(w),
+        Layer::SliceTo { stride } => dynamic::slice_to(w, stride),
+        Layer::Pad { mode } => dynamic::pad(w, *mode),
+        Layer::ResizeTo {
+            mode,
+            coordinates,
+            rounding,
+        } => resize::resize_to(w, *mode, *coordinates, *rounding),
+        Layer::ResizeBy {
+            mode,
+            coordinates,
+            rounding,
+            scales,
+        } => resize::resize_by(w, *mode, *coordinates, *rounding, scales),
+        Layer::Expand => dynamic::expand(w),
+        Layer::Tile => dynamic::tile(w),
+        Layer::Numbers { values } => dynamic::numbers(w, values),
+        Layer::LinSpace => dynamic::lin_space(w),
     }
 }

@@ -18,7 +18,7 @@ use crate::profile::c_name;
 use crate::sys::{Dims, Handle, Owned};
 use crate::{Builder, BuilderConfig, DataType, HostMemory, TensorRtError, Version};
 
-pub use moving::{Reshape, Sizes};
+pub use moving::{Outside, Part, Reshape, Sizes};
 pub use weights::Weights;
 pub use window::{Convolved, Window};
 

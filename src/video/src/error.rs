@@ -2,6 +2,8 @@ use std::{io, path::PathBuf};
 
 use tfjet_core::TensorError;
 
+use crate::mask::Secrets;
+
 /// What went wrong with a source, a sink, or a frame's way through pre- and post-processing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,6 +78,30 @@ pub enum VideoError {
         /// Frames before.
         frames: u64,
     },
+    /// A live source ended.
+    #[error("{0}: the stream ended")]
+    Ended(String),
+    /// The server wants a user and a password, or other ones.
+    #[error("{0}: the server refuses the user or the password")]
+    Unauthorized(String),
+    /// The server cannot be reached.
+    #[error("{place}: {reason}")]
+    Unreachable {
+        /// URL, secrets masked.
+        place: String,
+        /// Why, such as `connection refused`.
+        reason: String,
+    },
+    /// A source did not come back in time.
+    #[error("{place}: given up after {seconds} s: {reason}")]
+    Lost {
+        /// Source.
+        place: String,
+        /// Seconds without a frame.
+        seconds: u64,
+        /// The last error of it.
+        reason: String,
+    },
     /// GStreamer itself is missing or does not start.
     #[error("GStreamer is not available: {0}")]
     NoGStreamer(String),
@@ -132,13 +158,59 @@ impl VideoError {
     pub fn is_missing(&self) -> bool {
         matches!(
             self,
-            Self::NoGStreamer(_) | Self::MissingElement { .. } | Self::MissingDevice { .. }
+            Self::NoGStreamer(_)
+                | Self::MissingElement { .. }
+                | Self::MissingDevice { .. }
+                | Self::Unreachable { .. }
+        )
+    }
+
+    /// Would opening the source again fail in the same way?
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Usage { .. } | Self::NoGStreamer(_) | Self::MissingElement { .. }
         )
     }
 
     /// Is the text of an option wrong?
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Usage { .. })
+    }
+
+    /// The error with the secrets of a source taken out of every text.
+    pub(crate) fn masked(mut self, secrets: &Secrets) -> Self {
+        let texts: [Option<&mut String>; 3] = match &mut self {
+            Self::Usage { text, reason, .. } => [Some(text), Some(reason), None],
+            Self::NoVideoStream(text)
+            | Self::NoFrames(text)
+            | Self::NoGStreamer(text)
+            | Self::Ended(text)
+            | Self::Unauthorized(text) => [Some(text), None, None],
+            Self::Truncated { file, reason, .. } => [Some(file), Some(reason), None],
+            Self::Pipeline {
+                place,
+                element,
+                message,
+            } => [Some(place), Some(element), Some(message)],
+            Self::Stalled { place, .. } => [Some(place), None, None],
+            Self::Unreachable { place, reason } | Self::Lost { place, reason, .. } => {
+                [Some(place), Some(reason), None]
+            }
+            Self::MissingElement { place, element, .. } => [Some(place), Some(element), None],
+            Self::MissingDevice { device, reason } => [Some(device), Some(reason), None],
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Image { .. }
+            | Self::FrameSize { .. }
+            | Self::Preprocess(_)
+            | Self::Decode { .. }
+            | Self::Tensor(_) => [None, None, None],
+        };
+        for text in texts.into_iter().flatten() {
+            *text = secrets.mask(text);
+        }
+        self
     }
 
     pub(crate) fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {

@@ -2,7 +2,7 @@
 
 use gstreamer::{self as gst, glib, prelude::*};
 
-use crate::{VideoError, error::one_line};
+use crate::{VideoError, error::one_line, mask_secrets};
 
 /// Starts GStreamer, once a process.
 pub(crate) fn init() -> Result<(), VideoError> {
@@ -110,9 +110,23 @@ pub(crate) fn set(
     Ok(())
 }
 
+/// An object's name. GStreamer's own numbers are left out, since they grow with each pipeline, and
+/// the element is put before a name that does not tell it.
+fn named(object: &gst::Object) -> String {
+    let name = object.name();
+    let factory = (object.downcast_ref::<gst::Element>()).and_then(|element| element.factory());
+    match factory.map(|factory| factory.name()) {
+        Some(element) if name.trim_end_matches(|c: char| c.is_ascii_digit()) == element => {
+            element.into()
+        }
+        Some(element) if !name.contains(element.as_str()) => format!("{element} {name}"),
+        _ => name.into(),
+    }
+}
+
 /// An error message of the bus as an error.
 pub(crate) fn bus_error(place: &str, message: &gst::message::Error) -> VideoError {
-    let element = (message.src()).map_or_else(|| "pipeline".to_owned(), |src| src.name().into());
+    let element = message.src().map_or_else(|| "pipeline".to_owned(), named);
     let error = message.error();
     if error.matches(gst::StreamError::TypeNotFound) || error.matches(gst::StreamError::WrongType) {
         return VideoError::NoVideoStream(place.to_owned());
@@ -121,6 +135,9 @@ pub(crate) fn bus_error(place: &str, message: &gst::message::Error) -> VideoErro
         || error.matches(gst::CoreError::MissingPlugin)
     {
         return missing(place, &one_line(error.message()));
+    }
+    if error.matches(gst::ResourceError::NotAuthorized) {
+        return VideoError::Unauthorized(place.to_owned());
     }
     VideoError::Pipeline {
         place: place.to_owned(),
@@ -137,7 +154,8 @@ fn text(message: &str, debug: Option<&str>) -> String {
         .and_then(|debug| debug.trim().split_once('\n'))
         .map(|(_, reason)| one_line(reason))
         .filter(|reason| !reason.is_empty() && !message.contains(reason.as_str()));
-    match reason {
+    let message = mask_secrets(&message);
+    match reason.as_deref().map(mask_secrets) {
         Some(reason) => format!(
             "{} {reason}",
             message.trim_end_matches('.').to_owned() + ":"
@@ -154,7 +172,12 @@ pub(crate) fn pop_error(
 ) -> Option<VideoError> {
     let bus = pipeline.bus()?;
     let kinds = [gst::MessageType::Error, gst::MessageType::Warning];
-    while let Some(message) = bus.timed_pop_filtered(timeout, &kinds) {
+    // The binding's `timed_pop_filtered` never finds anything where the timeout is zero.
+    let next = || match bus.pop_filtered(&kinds) {
+        None if timeout > gst::ClockTime::ZERO => bus.timed_pop_filtered(timeout, &kinds),
+        message => message,
+    };
+    while let Some(message) = next() {
         match message.view() {
             gst::MessageView::Error(error) => return Some(bus_error(place, error)),
             gst::MessageView::Warning(warning) => warn(place, warning),
@@ -190,6 +213,27 @@ mod tests {
             ("Two\nlines", None, "Two lines"),
         ] {
             assert_eq!(text(message, debug), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_on_the_bus_is_found_without_a_wait() {
+        init().unwrap();
+        let pipeline = gst::Pipeline::new();
+        assert!(pop_error("here", &pipeline, gst::ClockTime::ZERO).is_none());
+        let bus = pipeline.bus().unwrap();
+        bus.post(gst::message::Eos::new()).unwrap();
+        for (name, expected) in [
+            (None, "here: Gone. (identity)"),
+            (Some("left"), "here: Gone. (identity left)"),
+            (Some("identity_left"), "here: Gone. (identity_left)"),
+        ] {
+            let element = gst::ElementFactory::make("identity");
+            let element = element.name_if_some(name).build().unwrap();
+            let error = gst::message::Error::builder(gst::ResourceError::Failed, "Gone.");
+            bus.post(error.src(&element).build()).unwrap();
+            let error = pop_error("here", &pipeline, gst::ClockTime::ZERO).unwrap();
+            assert_eq!(error.to_string(), expected);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Frames: where they come from, what a model makes of them, and where they go.
 //!
-//! In: a [`Source`] (video file, camera, RTSP, images, any GStreamer pipeline) and the outputs of
-//! a model as [`tfjet_core::TensorView`]s. Out: an input tensor ([`Preprocessor`]), [`Results`]
+//! In: a [`Source`] (video file, camera, RTSP, images, any GStreamer pipeline), or a
+//! [`SupervisedSource`] that comes back after it was lost, and the outputs of a model as [`tfjet_core::TensorView`]s. Out: an input tensor ([`Preprocessor`]), [`Results`]
 //! ([`decode`]), a drawn frame ([`Overlay`]), and video files, JSON Lines or PNGs ([`Sinks`]).
 //!
 //! Does not: run models, read bundles, know TensorFlow or TensorRT.
@@ -42,6 +42,7 @@ mod frame;
 #[cfg(feature = "gstreamer")]
 mod gst;
 mod labels;
+mod mask;
 mod overlay;
 mod placement;
 mod preprocess;
@@ -56,8 +57,9 @@ pub use decode::{
 pub use error::VideoError;
 pub use frame::Frame;
 pub use labels::Labels;
+pub use mask::mask_secrets;
 pub use overlay::{Overlay, Status};
 pub use placement::Placement;
 pub use preprocess::Preprocessor;
 pub use sink::{Sink, SinkOptions, SinkSpec, Sinks};
-pub use source::{Source, SourceOptions, StopHandle};
+pub use source::{Next, RetryOptions, Source, SourceOptions, StopHandle, SupervisedSource};

@@ -15,7 +15,7 @@ use clap::Args;
 use tfjet::bundle::Bundle;
 use tfjet::core::{Tensor, TensorView};
 use tfjet::exit::Usage;
-use tfjet::runtime::{Session, SessionOptions};
+use tfjet::runtime::{Model, Session, SessionOptions};
 use tfjet::shapes::ShapeFlag;
 
 use crate::backend::{BackendArgs, Opened};
@@ -30,8 +30,6 @@ use timing::Percentiles;
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
     bundle: PathBuf,
-    #[command(flatten)]
-    backend: BackendArgs,
     /// Shape of an input whose sizes the model leaves open, repeatable; of NAME=MIN:OPT:MAX, as for
     /// prepare, OPT
     #[arg(long, value_name = "NAME=1x224x224x3")]
@@ -57,6 +55,8 @@ pub(crate) struct Cmd {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -69,7 +69,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds, 0 to 86400".into())
 }
 
-/// What one session measured.
+/// Runs once and waits for the engines that are built meanwhile, so that they are what is measured.
+fn settle(model: &mut Model, given: &[Tensor]) -> anyhow::Result<()> {
+    if let Model::ByShape(sessions) = model {
+        let views: Vec<TensorView<'_>> = given.iter().map(Tensor::view).collect();
+        sessions.run(&views)?;
+        sessions.finish_builds();
+    }
+    Ok(())
+}
+
+/// What one model measured.
 struct Lane {
     latencies: Vec<Duration>,
     wall: Duration,
@@ -86,25 +96,25 @@ impl Cmd {
             ..SessionOptions::default()
         };
         let start = Instant::now();
-        let Opened { session, backend } = self.backend.open(bundle.clone(), &options)?;
+        let Opened { model, backend } = self.backend.open(bundle.clone(), &options)?;
         let load = start.elapsed();
-        if self.layers && session.gpu_blocks() == 0 {
+        if self.layers && matches!(&model, Model::Fixed(session) if session.gpu_blocks() == 0) {
             bail!(Usage(
                 "--layers times engines of TensorRT; this session runs on the CPU".into()
             ));
         }
-        let inputs = inputs::fill(&session, &self.shape, self.inputs.as_deref())?;
-        let mut sessions = vec![session];
+        let inputs = inputs::fill(&model, &self.shape, self.inputs.as_deref())?;
+        let mut models = vec![model];
         for _ in 1..self.streams {
-            sessions.push(self.backend.open(bundle.clone(), &options)?.session);
+            models.push(self.backend.open(bundle.clone(), &options)?.model);
         }
         self.note("measuring");
-        let lanes = self.measure(&mut sessions, &inputs)?;
+        let lanes = self.measure(&mut models, &inputs)?;
         let layers = match self.layers {
-            true => Some(self.time_layers(&mut sessions, &inputs)?),
+            true => Some(self.time_layers(&mut models, &inputs)?),
             false => None,
         };
-        let report = Report::new(&sessions, backend, &inputs, load, &lanes, layers)?;
+        let report = Report::new(&models, backend, &inputs, load, &lanes, layers)?;
         let text = match self.json {
             true => serde_json::to_string(&report)? + "\n",
             false => report.text(),
@@ -126,14 +136,14 @@ impl Cmd {
         );
     }
 
-    /// Runs all sessions at the same time, each on its own thread.
-    fn measure(&self, sessions: &mut [Session], inputs: &[Tensor]) -> anyhow::Result<Vec<Lane>> {
-        let start = Barrier::new(sessions.len());
+    /// Runs all models at the same time, each on its own thread.
+    fn measure(&self, models: &mut [Model], inputs: &[Tensor]) -> anyhow::Result<Vec<Lane>> {
+        let start = Barrier::new(models.len());
         std::thread::scope(|threads| {
             let start = &start;
-            let running: Vec<_> = sessions
+            let running: Vec<_> = models
                 .iter_mut()
-                .map(|session| threads.spawn(move || self.lane(session, inputs, start)))
+                .map(|model| threads.spawn(move || self.lane(model, inputs, start)))
                 .collect();
             running
                 .into_iter()
@@ -145,21 +155,16 @@ impl Cmd {
         })
     }
 
-    fn lane(
-        &self,
-        session: &mut Session,
-        given: &[Tensor],
-        start: &Barrier,
-    ) -> anyhow::Result<Lane> {
-        let filled = inputs::in_session_memory(session, given);
-        let warm = filled.and_then(|filled| {
+    fn lane(&self, model: &mut Model, given: &[Tensor], start: &Barrier) -> anyhow::Result<Lane> {
+        let warm = settle(model, given).and_then(|()| {
+            let filled = inputs::in_session_memory(model, given)?;
             let views: Vec<TensorView<'_>> = filled.iter().map(Tensor::view).collect();
             let until = Instant::now() + self.warm_up;
             for _ in 0..3 {
-                session.run(&views)?;
+                model.run(&views)?;
             }
             while Instant::now() < until {
-                session.run(&views)?;
+                model.run(&views)?;
             }
             Ok(filled)
         });
@@ -170,10 +175,12 @@ impl Cmd {
         let begin = Instant::now();
         while latencies.is_empty() || begin.elapsed() < self.duration {
             let before = Instant::now();
-            session.run(&views)?;
+            model.run(&views)?;
             latencies.push(before.elapsed());
         }
         let wall = begin.elapsed();
+        // That of the runs before.
+        let session = model.session_mut().context("no session has run")?;
         let copies = Copies::measure(session, &views)?;
         let resident = self.resident(session, &latencies);
         Ok(Lane {
@@ -203,8 +210,8 @@ impl Cmd {
         Ok(Resident::new(session, runs, wall, enqueue, device))
     }
 
-    fn time_layers(&self, sessions: &mut [Session], given: &[Tensor]) -> anyhow::Result<Layers> {
-        let Some(session) = sessions.first_mut() else {
+    fn time_layers(&self, models: &mut [Model], given: &[Tensor]) -> anyhow::Result<Layers> {
+        let Some(session) = models.first_mut().and_then(Model::session_mut) else {
             return Ok(Layers::new(Vec::new()));
         };
         let views: Vec<TensorView<'_>> = given.iter().map(Tensor::view).collect();

@@ -1,4 +1,5 @@
-//! `tfjet-run build-engine`: what `prepare` runs in a process of its own, once for each segment.
+//! `tfjet-run build-engine`: one segment's build, which `prepare` and `--dynamic` run in a process of
+//! its own.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,15 +9,22 @@ use clap::Args;
 use tfjet::bundle::{Bundle, replace_file};
 use tfjet::core::{TensorView, WeightsId, WeightsTable};
 use tfjet::cuda::{Context, Driver};
-use tfjet::tensorrt::{BuildOptions, Flavor, Profile, ShapeRange, WeightsSource, build_engine};
+use tfjet::tensorrt::{
+    BuildOptions, Flavor, Precision, Profile, ShapeRange, WeightsSource, build_engine,
+};
 
-use super::prepare::{BuildFlags, Message};
+use crate::build::{BuildFlags, Message};
 use crate::tensorrt;
 
 /// Build the engine of one segment
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
     bundle: PathBuf,
+    /// Which of the bundle's targets, where it is for several
+    #[arg(long)]
+    target: Option<String>,
+    #[arg(long)]
+    precision: Precision,
     #[command(flatten)]
     flags: BuildFlags,
     #[arg(long)]
@@ -65,7 +73,10 @@ impl Cmd {
     }
 
     fn build(&self) -> anyhow::Result<()> {
-        let bundle = Bundle::open(&self.bundle)?;
+        let mut bundle = Bundle::open(&self.bundle)?;
+        if let Some(target) = &self.target {
+            bundle = bundle.select(target)?;
+        }
         let (network, table) = (bundle.network(self.segment)?, bundle.weights_table()?);
         if !table.entries.is_empty() {
             bundle.weights()?;
@@ -86,7 +97,7 @@ impl Cmd {
             Flavor::TensorRtRtx => None,
         };
         let options = BuildOptions {
-            precision: self.flags.precision,
+            precision: self.precision,
             tf32: !self.flags.no_tf32,
             workspace_bytes: self.flags.workspace.map(|mib| u64::from(mib) << 20),
             tactic_sources: self.flags.tactic_sources,

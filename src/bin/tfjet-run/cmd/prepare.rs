@@ -1,28 +1,27 @@
 //! `tfjet-run prepare`: builds a bundle's engines for this machine, once.
 
-mod build;
-mod flags;
-mod progress;
 mod report;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use tfjet::arrays::plain;
+use tfjet::board::{BoardError, Choice, GpuFound, choose, detect};
 use tfjet::bundle::{Bundle, BundleWriter, EngineHeader, SectionKind};
-use tfjet::exit::Usage;
-use tfjet::runtime::{EngineCache, EngineKey, NetworkHash};
-use tfjet::shapes::{Ranges, ShapeFlag};
-use tfjet::tensorrt::{Flavor, Library};
+use tfjet::core::NetworkSpec;
+use tfjet::exit::{self, Failed, Usage};
+use tfjet::profiles::{Profiles, Strategy, profiles, samples};
+use tfjet::runtime::{EngineCache, EngineEntry, EngineKey};
+use tfjet::shapes::{Interface, ShapeFlag};
+use tfjet::tensorrt::{Flavor, Precision};
 
-pub(crate) use flags::BuildFlags;
-pub(crate) use progress::Message;
-
-use self::build::{Job, Workplace};
 use self::report::{Report, SegmentReport, Status};
+use crate::build::{
+    BuildFlags, BuilderOptions, BuiltBy, EngineBuilder, Progress, Wanted, Workplace,
+};
 use crate::tensorrt;
 
 /// Build a bundle's engines for this machine
@@ -32,12 +31,27 @@ use crate::tensorrt;
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
     bundle: PathBuf,
+    /// fp32, or fp16 where the library finds it faster
+    #[arg(long, value_name = "fp32|fp16", default_value = "fp32")]
+    precision: Precision,
     #[command(flatten)]
     flags: BuildFlags,
     /// Sizes of an input, repeatable: smallest, best and largest shape, as in
-    /// image=1x224x224x3:8x224x224x3:16x224x224x3, or one shape
+    /// image=1x224x224x3:8x224x224x3:16x224x224x3, or one shape; several shapes of one input are
+    /// what the model is run with, of which --profile-strategy makes profiles
     #[arg(long = "shape", value_name = "NAME=MIN:OPT:MAX")]
     shapes: Vec<ShapeFlag>,
+    /// Take shapes that the model is run with from a folder of sample inputs: .npz files with
+    /// arrays NAME or in:NAME, and images where the bundle makes inputs of them
+    #[arg(long, value_name = "DIR")]
+    profile_from: Option<PathBuf>,
+    /// What profiles are made of several shapes: range (one, from the smallest to the largest),
+    /// optimal (one for each, which takes no other) or range+optimal (both) [default: range]
+    #[arg(long, value_name = "STRATEGY")]
+    profile_strategy: Option<Strategy>,
+    /// Which of the bundle's targets to build for, where it is for several [default: by the board]
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// The GPU's number
     #[arg(long, value_name = "N", default_value = "0")]
     device: u32,
@@ -61,34 +75,30 @@ pub(crate) struct Cmd {
     builder: Option<PathBuf>,
 }
 
-/// What all engines of a run have in common.
-struct Build<'a> {
-    cmd: &'a Cmd,
-    bundle: &'a Arc<Bundle>,
-    library: &'a Library,
-    cache: &'a EngineCache,
-    builder: &'a Path,
-    workplace: &'a Workplace,
-    stop: &'a AtomicBool,
+/// What is to be built.
+struct Plan {
+    networks: Vec<NetworkSpec>,
+    profiles: Profiles,
 }
 
-/// A segment and the engine that it is to have.
-struct Wanted {
-    segment: u32,
-    name: String,
-    header: EngineHeader,
+/// A run of the command, once all is known that engines are built from.
+struct Run<'a> {
+    cmd: &'a Cmd,
+    bundle: &'a Arc<Bundle>,
+    builder: &'a EngineBuilder,
+    workplace: &'a Workplace,
+    stop: &'a AtomicBool,
 }
 
 impl Cmd {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let bundle = Arc::new(Bundle::open(&self.bundle)?);
         bundle.verify()?;
-        let manifest = bundle.manifest()?;
-        let networks = (0..u32::try_from(bundle.segment_count())?)
-            .map(|segment| bundle.network(segment))
-            .collect::<Result<Vec<_>, _>>()?;
-        let Ranges { segments, assumed } =
-            tfjet::shapes::ranges(&manifest, &bundle.schedule()?, &networks, &self.shapes)?;
+        // What is wrong with the command line is said on any machine.
+        let early = match self.target.is_some() || bundle.targets()?.len() == 1 {
+            true => Some(self.plan(&self.choose(&bundle, None)?.bundle)?),
+            false => None,
+        };
         let library = tensorrt::library(self.tensorrt.as_deref());
         let device = tensorrt::device(self.device);
         let (library, device) = match (library, device) {
@@ -101,58 +111,49 @@ impl Cmd {
             (_, Err(error)) => return Err(error.into()),
         };
         let machine = tensorrt::machine(&library, device.as_ref());
-        let mut wanted = Vec::with_capacity(networks.len());
-        let mut hashes = Vec::with_capacity(networks.len());
-        for ((segment, network), profile) in (0..).zip(networks).zip(segments) {
-            let mut header = EngineHeader {
-                library: machine.library.clone(),
-                compute_capability: machine.compute_capability,
-                precision: self.flags.precision.name().into(),
-                gpu: machine.gpu.clone(),
-                profiles: vec![profile],
-                flags: self.flags.text(),
-                ..EngineHeader::default()
-            };
-            let hash = NetworkHash::of(&bundle, segment)?;
-            header.key = EngineKey::of(&hash, &header).0;
-            hashes.push(hash);
-            wanted.push(Wanted {
-                segment,
-                name: network.name,
-                header,
-            });
-        }
+        let found = GpuFound::new(&library.version(), machine.compute_capability);
+        let choice = self.choose(&bundle, Some(&found))?;
+        let bundle = choice.bundle.clone();
+        let Plan { networks, profiles } = match early {
+            Some(plan) => plan,
+            None => self.plan(&bundle)?,
+        };
+        let Profiles { segments, assumed } = profiles;
+        let dir = self.cache.clone().or_else(tfjet::cache::engine_dir);
+        let dir = dir.context("no home folder for a cache: name one with --cache")?;
+        let options = BuilderOptions {
+            precision: self.precision,
+            flags: self.flags.clone(),
+            device: self.device,
+            cache: EngineCache::at(&dir),
+            executable: self.builder.clone(),
+        };
+        let built_by = BuiltBy::new(&library, machine.clone());
+        let builder = EngineBuilder::new(bundle.clone(), &networks, built_by, options)?;
+        let wanted = builder.wanted(segments);
         if self.write_back.is_none() {
             self.check_own_engines(&bundle, &wanted)?;
         }
-        let dir = self.cache.clone().or_else(tfjet::cache::engine_dir);
-        let dir = dir.context("no home folder for a cache: name one with --cache")?;
         let cache = EngineCache::open(&dir)?;
         for text in &assumed {
             tracing::warn!("{text}");
         }
-        let builder = match &self.builder {
-            Some(builder) => builder.clone(),
-            None => std::env::current_exe().context("this program's own path")?,
-        };
         let workplace = Workplace::new(&dir)?;
-        let build = Build {
+        let run = Run {
             cmd: &self,
             bundle: &bundle,
-            library: &library,
-            cache: &cache,
             builder: &builder,
             workplace: &workplace,
             stop: stop_flag()?,
         };
         let mut reports = Vec::with_capacity(wanted.len());
         for wanted in &wanted {
-            reports.push(build.prepare(wanted)?);
+            reports.push(run.prepare(wanted)?);
         }
         drop(workplace);
         if let Some(first) = wanted.first() {
-            let keys: Vec<EngineKey> = wanted.iter().map(|it| EngineKey(it.header.key)).collect();
-            cache.set_prepared(&hashes, &first.header.target(), &keys)?;
+            let keys: Vec<EngineKey> = wanted.iter().map(Wanted::key).collect();
+            cache.set_prepared(&builder.hashes(), &first.header.target(), &keys)?;
         }
         if let Some(out) = &self.write_back {
             write_back(&bundle, &cache, &wanted, out)?;
@@ -161,14 +162,42 @@ impl Cmd {
             bundle: self.bundle.display().to_string(),
             library: library.version().to_string(),
             machine: machine.to_string(),
-            precision: self.flags.precision.name(),
+            precision: self.precision.name(),
             flags: self.flags.text(),
+            target: (!choice.why.is_empty()).then(|| choice.to_string()),
             cache: dir.display().to_string(),
             written: self.write_back.as_ref().map(|it| it.display().to_string()),
             assumed,
             segments: reports,
         };
         report.print(self.json)
+    }
+
+    fn choose(&self, bundle: &Arc<Bundle>, gpu: Option<&GpuFound>) -> Result<Choice, BoardError> {
+        choose(bundle, self.target.as_deref(), &detect(), gpu)
+    }
+
+    fn plan(&self, bundle: &Bundle) -> anyhow::Result<Plan> {
+        let networks = (0..u32::try_from(bundle.segment_count())?)
+            .map(|segment| bundle.network(segment))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (manifest, schedule) = (bundle.manifest()?, bundle.schedule()?);
+        let profiles = self.profiles(&Interface::new(&manifest, &schedule, &networks))?;
+        Ok(Plan { networks, profiles })
+    }
+
+    /// What the engines are to be built for.
+    fn profiles(&self, interface: &Interface<'_>) -> anyhow::Result<Profiles> {
+        let given = |name: &str| {
+            let mut names = self.shapes.iter().map(|flag| plain(flag.name()));
+            names.any(|given| given == plain(name))
+        };
+        let samples = match &self.profile_from {
+            Some(dir) => samples(interface, dir, given)?,
+            None => Vec::new(),
+        };
+        let strategy = self.profile_strategy.unwrap_or_default();
+        Ok(profiles(interface, &self.shapes, &samples, strategy)?)
     }
 
     /// A bundle's own engines are used before those of the cache, so other ones would be built in
@@ -204,36 +233,33 @@ fn stop_flag() -> anyhow::Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-impl Build<'_> {
+impl Run<'_> {
     /// Makes sure that the cache has the engine.
     fn prepare(&self, wanted: &Wanted) -> anyhow::Result<SegmentReport> {
-        let key = EngineKey(wanted.header.key);
-        let found = match self.cache.get(&key) {
-            Ok(found) => found.filter(|_| !self.cmd.force),
-            Err(error) if error.is_damage() => {
-                tracing::warn!("{error}; it is built again");
-                None
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let (status, header, len_bytes) = match found {
-            Some(entry) => (Status::Cached, entry.header().clone(), entry.bytes().len()),
+        let cache = self.builder.cache();
+        let key = wanted.key();
+        let found = self.builder.find(wanted)?;
+        let (status, entry) = match found.filter(|_| !self.cmd.force) {
+            Some(entry) => (Status::Cached, entry),
             None => match self.own_engine(wanted)? {
                 Some((header, engine)) => {
-                    self.cache.put(&header, engine)?;
-                    (Status::Bundle, header, engine.len())
+                    cache.put(&header, engine)?;
+                    let entry = cache.get(&key)?;
+                    let gone = || format!("{} is gone", cache.path(&key).display());
+                    (Status::Bundle, entry.with_context(gone)?)
                 }
-                None => self.build(wanted, &key)?,
+                None => self.build(wanted)?,
             },
         };
+        let header = entry.header();
         Ok(SegmentReport {
             segment: wanted.segment,
             name: wanted.name.clone(),
             status,
             seconds: header.build_seconds,
-            len_bytes,
-            profiles: header.profiles,
-            file: self.cache.path(&key).display().to_string(),
+            len_bytes: entry.bytes().len(),
+            profiles: header.profiles.clone(),
+            file: cache.path(&key).display().to_string(),
         })
     }
 
@@ -248,75 +274,34 @@ impl Build<'_> {
         Ok((header.key == wanted.header.key).then_some((header, engine)))
     }
 
-    fn build(
-        &self,
-        wanted: &Wanted,
-        key: &EngineKey,
-    ) -> anyhow::Result<(Status, EngineHeader, usize)> {
-        let timing_target = wanted.header.timing_target();
-        let known = self.known_timings(&timing_target);
-        let timing = self.workplace.file("timing");
-        if let Some(bytes) = &known {
-            fs::write(&timing, bytes).with_context(|| timing.display().to_string())?;
-        }
-        let segment = format!("segment {} (`{}`)", wanted.segment, wanted.name);
-        let job = Job {
-            title: format!(
-                "building {segment}, {} of {}, for {} in {}",
-                wanted.segment + 1,
-                self.bundle.segment_count(),
-                self.library.version(),
-                wanted.header.precision
-            ),
-            segment,
-            builder: self.builder,
-            engine: self.workplace.file("engine"),
-            arguments: self.arguments(wanted, &timing)?,
-            timing,
-            log: self.cache.path(key).with_extension("log"),
+    /// Builds the engine, or waits for another process that does.
+    fn build(&self, wanted: &Wanted) -> anyhow::Result<(Status, EngineEntry)> {
+        let (cache, key) = (self.builder.cache(), wanted.key());
+        let _lock = match cache.try_lock(&key)? {
+            Some(lock) => lock,
+            None => {
+                tracing::warn!("{} is built by another process", wanted.title());
+                let gives_up = || self.stop.load(Ordering::Relaxed);
+                let Some(lock) = cache.lock(&key, gives_up)? else {
+                    bail!(Failed {
+                        code: exit::NOT_PREPARED,
+                        text: format!(
+                            "{}: stopped by a signal while another process built it",
+                            wanted.title()
+                        ),
+                    });
+                };
+                if let Some(entry) = self.builder.find(wanted)? {
+                    return Ok((Status::Cached, entry));
+                }
+                lock
+            }
         };
-        let built = job.run(self.stop)?;
-        let mut header = wanted.header.clone();
-        header.build_seconds = built.took.as_secs_f32();
-        self.cache.put(&header, &built.engine)?;
-        fs::remove_file(&job.engine).ok();
-        if let Some(bytes) = built.timing.filter(|bytes| Some(bytes) != known.as_ref()) {
-            self.cache.put_timing_cache(&timing_target, &bytes)?;
-        }
-        Ok((Status::Built, header, built.engine.len()))
-    }
-
-    /// The timing cache to start from: that of the cache, else that of the bundle.
-    fn known_timings(&self, target: &str) -> Option<Vec<u8>> {
-        match self.cache.timing_cache(target) {
-            Ok(Some(bytes)) => return Some(bytes),
-            Ok(None) => {}
-            Err(error) => tracing::warn!("{error}; the build starts without timings"),
-        }
-        let own = self.bundle.timing_cache(target);
-        own.ok().flatten().map(<[u8]>::to_vec)
-    }
-
-    fn arguments(&self, wanted: &Wanted, timing: &Path) -> anyhow::Result<Vec<std::ffi::OsString>> {
-        let mut arguments: Vec<std::ffi::OsString> = vec![
-            self.cmd.bundle.clone().into(),
-            "--segment".into(),
-            wanted.segment.to_string().into(),
-            "--device".into(),
-            self.cmd.device.to_string().into(),
-            "--tensorrt".into(),
-            self.library.path().into(),
-            "--library".into(),
-            wanted.header.library.clone().into(),
-            "--profiles".into(),
-            serde_json::to_string(&wanted.header.profiles)?.into(),
-            "--timing".into(),
-            timing.into(),
-            "--engine".into(),
-            self.workplace.file("engine").into(),
-        ];
-        arguments.extend(self.cmd.flags.arguments().into_iter().map(Into::into));
-        Ok(arguments)
+        let progress = Progress::shown(self.builder.title(wanted));
+        let entry = self
+            .builder
+            .build(wanted, self.workplace, progress, self.stop)?;
+        Ok((Status::Built, entry))
     }
 }
 
@@ -328,14 +313,11 @@ fn write_back(
     out: &Path,
 ) -> anyhow::Result<()> {
     let mut writer = BundleWriter::from_bundle(bundle)?;
-    for Wanted {
-        segment, header, ..
-    } in wanted
-    {
-        let key = EngineKey(header.key);
+    for wanted in wanted {
+        let key = wanted.key();
         let entry = cache.get(&key)?;
         let entry = entry.with_context(|| format!("{} is gone", cache.path(&key).display()))?;
-        writer.set_engine(entry.header(), *segment, entry.bytes())?;
+        writer.set_engine(entry.header(), wanted.segment, entry.bytes())?;
     }
     if let Some(first) = wanted.first() {
         let target = first.header.timing_target();

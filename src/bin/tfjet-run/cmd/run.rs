@@ -36,25 +36,25 @@ pub(crate) struct Cmd {
     /// Stop after this many frames
     #[arg(long, value_name = "N", requires = "source", conflicts_with = "inputs")]
     frames: Option<u64>,
-    /// Arrays to run on, as NAME or in:NAME, instead of frames
-    #[arg(long, value_name = "IN.npz")]
+    /// Arrays to run on, as NAME or in:NAME, instead of frames; a folder for all of its .npz files
+    #[arg(long, value_name = "IN.npz|DIR")]
     inputs: Option<PathBuf>,
-    /// Where the outputs go, as out:NAME
+    /// Where the outputs go, as out:NAME; a folder where the inputs are one
     #[arg(
         long,
-        value_name = "OUT.npz",
+        value_name = "OUT.npz|DIR",
         requires = "inputs",
         conflicts_with = "source"
     )]
     outputs: Option<PathBuf>,
-    /// Run the arrays this many times and measure
+    /// Run the arrays of a file this many times and measure
     #[arg(long, value_name = "N", default_value = "1", requires = "inputs", conflicts_with = "source", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    #[command(flatten)]
-    backend: BackendArgs,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
 }
 
 impl Cmd {

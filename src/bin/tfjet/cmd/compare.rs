@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
 use tfjet::arrays::{inputs, plain};
+use tfjet::board::{Board, choose};
 use tfjet::bundle::{Bundle, MAGIC};
 use tfjet::convert::Task;
 use tfjet::core::{Decoder, Manifest, Tensor, TensorView};
@@ -107,6 +108,7 @@ impl Cmd {
         } else {
             self.convert(&references)?
         };
+        let bundle = choose(&Arc::new(bundle), None, &Board::default(), None)?.bundle;
         let manifest = bundle.manifest()?;
         let library = match manifest.summary.segments.len() {
             0 => None,
@@ -119,7 +121,7 @@ impl Cmd {
             threads: usize::from(self.threads),
             ..SessionOptions::default()
         };
-        let mut session = Session::load(Arc::new(bundle), library.as_ref(), &options)?;
+        let mut session = Session::load(bundle, library.as_ref(), &options)?;
         let tensors = inputs(&manifest.inputs, given)
             .with_context(|| self.reference.display().to_string())?;
         let views: Vec<TensorView<'_>> = tensors.iter().map(Tensor::view).collect();
@@ -173,7 +175,7 @@ impl Cmd {
             },
         };
         let name = model_name(&self.model);
-        let (writer, _, _) = convert(&self.model, &name, &options, &task)?;
+        let writer = convert(&self.model, &name, &options, &task)?;
         Ok(Bundle::from_bytes(writer.to_bytes()?)?)
     }
 

@@ -1,23 +1,27 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use tfjet::bundle::{Bundle, BundleWriter};
+use tfjet::convert::partition::PartitionOptions;
 use tfjet::convert::{
-    ConvertOptions, DecoderOptions, ImageOptions, Report, Task, emit, lower_file,
+    ConvertOptions, DecoderOptions, ImageOptions, Report, Task, emit, emit_targets, lower_file,
+    lower_targets,
 };
-use tfjet::core::{BoxColumns, ColorOrder, EngineKind, ResizeFilter, ResizeMode};
+use tfjet::core::{BoxColumns, ColorOrder, ResizeFilter, ResizeMode, Target};
 use tfjet::exit::Usage;
 
 use super::engines::EngineArgs;
 use super::model::{ModelArgs, at, format_name, known, known_task};
-use super::{print, write_file};
+use super::print;
 
 /// Turn a model into a bundle
 ///
 /// Pre-processing and decoder of a model that `tfjet fetch` knows are its defaults; flags change
-/// them.
+/// them. A bundle for several targets has the weights once, and `tfjet-run` uses it as the target
+/// of the board that it finds.
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
     #[command(flatten)]
@@ -257,18 +261,68 @@ impl TaskArgs {
     }
 }
 
-/// Converts in memory.
+/// Converts in memory, for the target of the options.
 pub(crate) fn convert(
     path: &Path,
     name: &str,
     options: &ConvertOptions,
     task: &Task,
-) -> anyhow::Result<(BundleWriter, Report, String)> {
+) -> anyhow::Result<BundleWriter> {
     let lowered = lower_file(path, options).map_err(at(path))?;
     let report = Report::new(&lowered, &options.partition);
-    let text = report.to_text(&path.display().to_string(), &format_name(lowered.format));
-    let writer = emit(lowered, name, task, &report).map_err(at(path))?;
-    Ok((writer, report, text))
+    emit(lowered, name, task, &report).map_err(at(path))
+}
+
+/// A model in memory, and what there is to say of each target.
+struct Converted {
+    writer: BundleWriter,
+    reports: Vec<Report>,
+    format: String,
+}
+
+fn convert_for(
+    path: &Path,
+    name: &str,
+    options: &ConvertOptions,
+    targets: &[Target],
+    task: &Task,
+) -> anyhow::Result<Converted> {
+    let lowered = lower_targets(path, options, targets).map_err(at(path))?;
+    let format = lowered.first().map(|it| format_name(it.format));
+    let mut reports = Vec::with_capacity(lowered.len());
+    for lowered in &lowered {
+        let partition = PartitionOptions {
+            target: lowered.target.clone(),
+            ..options.partition.clone()
+        };
+        reports.push(Report::new(lowered, &partition));
+    }
+    let parts = lowered.into_iter().zip(reports.iter().cloned());
+    let writer = emit_targets(parts.collect(), name, task).map_err(at(path))?;
+    Ok(Converted {
+        writer,
+        reports,
+        format: format.unwrap_or_default(),
+    })
+}
+
+/// The reports for a terminal. Of targets with the same networks the first has them.
+fn text(path: &Path, bundle: &Bundle, reports: &[Report], format: &str) -> anyhow::Result<String> {
+    let mut texts = Vec::with_capacity(reports.len());
+    let mut first: BTreeMap<String, &str> = BTreeMap::new();
+    for report in reports {
+        let name = report.target.name.as_str();
+        let info = bundle.target_info(name)?;
+        let same = info.map(|info| *first.entry(info.lowering).or_insert(name));
+        texts.push(match same.filter(|same| *same != name) {
+            Some(same) => format!(
+                "target     {name} ({}), the same networks as {same}\n",
+                report.target.library
+            ),
+            None => report.to_text(&path.display().to_string(), format),
+        });
+    }
+    Ok(texts.concat())
 }
 
 /// The model's name in the bundle: the manifest's, else the file's.
@@ -296,37 +350,51 @@ impl Cmd {
             )));
         }
         let known = known(path);
-        let options = self.model.graph.options(known.as_ref())?;
+        let targets = self.model.graph.targets()?;
+        let Some(first) = targets.first() else {
+            bail!(Usage("--target names no target".into()));
+        };
+        let options = self
+            .model
+            .graph
+            .options_for(known.as_ref(), first.clone())?;
         let defaults = match &known {
             Some(entry) if self.model.graph.output.is_empty() => known_task(entry),
             _ => Task::default(),
         };
         let task = self.task.apply(defaults)?;
         let name = known.map_or_else(|| model_name(path), |entry| entry.name);
-        let target = &options.partition.target;
-        self.engines.check(target)?;
-        let (mut writer, report, mut text) = convert(path, &name, &options, &task)?;
-        if target.engine == EngineKind::TensorRtRtx {
-            text.push_str(
-                &self
-                    .engines
-                    .build(&mut writer)
-                    .with_context(|| path.display().to_string())?,
-            );
+        let built_here = self.engines.check(&targets)?;
+        let Converted {
+            mut writer,
+            reports,
+            format,
+        } = convert_for(path, &name, &options, &targets, &task)?;
+        let mut engines = String::new();
+        if let Some(target) = built_here {
+            engines = self
+                .engines
+                .build(&mut writer, &target.name)
+                .with_context(|| path.display().to_string())?;
         }
-        let bytes = writer.to_bytes()?;
-        write_file(&self.out, &bytes)?;
-        Bundle::open(&self.out)?
+        writer.write(&self.out)?;
+        let bundle = Bundle::open(&self.out)?;
+        bundle
             .verify()
             .context("the bundle just written does not verify")?;
         if self.json {
-            print(&(report.to_json() + "\n"))?;
+            let reports: Vec<String> = reports.iter().map(Report::to_json).collect();
+            print(&match reports.as_slice() {
+                [report] => format!("{report}\n"),
+                reports => format!("[{}]\n", reports.join(",")),
+            })?;
         } else {
-            print(&text)?;
+            print(&text(path, &bundle, &reports, &format)?)?;
+            print(&engines)?;
             print(&format!(
                 "wrote      {}, {:.1} MiB, in {:.2} s\n",
                 self.out.display(),
-                bytes.len() as f64 / f64::from(1 << 20),
+                bundle.len_bytes() as f64 / f64::from(1 << 20),
                 start.elapsed().as_secs_f64(),
             ))?;
         }

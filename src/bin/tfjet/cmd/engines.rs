@@ -88,13 +88,23 @@ fn sizes(text: &str) -> Result<Vec<usize>, String> {
 }
 
 impl EngineArgs {
-    /// Refuses flags that the target has no use for.
-    pub(crate) fn check(&self, target: &Target) -> anyhow::Result<()> {
-        if target.engine == EngineKind::TensorRtRtx {
+    /// The target whose engines are built at conversion. Flags that no target has a use for are
+    /// refused.
+    pub(crate) fn check<'a>(&self, targets: &'a [Target]) -> anyhow::Result<Option<&'a Target>> {
+        let mut built_here = targets
+            .iter()
+            .filter(|target| target.engine == EngineKind::TensorRtRtx);
+        if let Some(target) = built_here.next() {
+            if let Some(other) = built_here.next() {
+                bail!(Usage(format!(
+                    "--target {},{}: engines are built at conversion for one target at a time",
+                    target.name, other.name
+                )));
+            }
             let name = self.precision.unwrap_or_default().name();
             let mut builds = target.precisions.iter();
             return match builds.any(|precision| precision.to_string() == name) {
-                true => Ok(()),
+                true => Ok(Some(target)),
                 false => bail!(Usage(format!("target {} has no {name}", target.name))),
             };
         }
@@ -107,13 +117,14 @@ impl EngineArgs {
             Some((flag, _)) => bail!(Usage(format!(
                 "{flag} needs a target whose engines are built at conversion: --target x86-rtx"
             ))),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 
-    /// Builds an engine for each segment and adds it; a line for each.
-    pub(crate) fn build(&self, writer: &mut BundleWriter) -> anyhow::Result<String> {
-        let bundle = Arc::new(Bundle::from_bytes(writer.to_bytes()?)?);
+    /// Builds an engine for each segment of `target` and adds it; a line for each.
+    pub(crate) fn build(&self, writer: &mut BundleWriter, target: &str) -> anyhow::Result<String> {
+        let bundle = Bundle::from_bytes(writer.to_bytes()?)?;
+        let bundle = Arc::new(bundle.select(target)?);
         let ranges = self.ranges(&bundle)?;
         let mut builds = Vec::with_capacity(bundle.segment_count());
         for segment in 0..u32::try_from(bundle.segment_count())? {

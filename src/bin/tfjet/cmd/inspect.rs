@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -5,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use tfjet::bundle::{Bundle, EngineSection};
-use tfjet::core::{Shape, Step};
+use tfjet::core::{Shape, Step, TargetInfo};
 
 use super::{print, write_file};
 
@@ -16,6 +17,9 @@ const WEIGHTS_FILE: &str = "weights";
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
     bundle: PathBuf,
+    /// Of a bundle for several targets, show this one
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// Write the segments' ONNX models and their weights into this folder
     #[arg(long, value_name = "DIR")]
     onnx: Option<PathBuf>,
@@ -33,7 +37,10 @@ fn shape_text(shape: Option<&Shape>) -> String {
 
 impl Cmd {
     pub(crate) fn run(self) -> anyhow::Result<u8> {
-        let bundle = Bundle::open(&self.bundle)?;
+        let mut bundle = Bundle::open(&self.bundle)?;
+        if let Some(target) = &self.target {
+            bundle = bundle.select(target)?;
+        }
         if let Some(folder) = &self.onnx {
             write_onnx(&bundle, folder)?;
         }
@@ -48,13 +55,19 @@ impl Cmd {
 
     fn text(&self, bundle: &Bundle) -> anyhow::Result<String> {
         let manifest = bundle.manifest()?;
-        let schedule = bundle.schedule()?;
+        let targets = open_targets(bundle)?;
         let summary = &manifest.summary;
         let mut text = String::new();
         writeln!(
             text,
-            "model      {} for {}, by tfjet {}, from {} nodes",
-            manifest.model, manifest.target, manifest.tfjet_version, summary.nodes
+            "model      {} for {}, by tfjet {}{}",
+            manifest.model,
+            manifest.target.replace(',', ", "),
+            manifest.tfjet_version,
+            match targets.is_empty() {
+                true => format!(", from {} nodes", summary.nodes),
+                false => String::new(),
+            }
         )?;
         for input in &manifest.inputs {
             let shape = shape_text(input.shape.as_ref());
@@ -78,6 +91,9 @@ impl Cmd {
             manifest.decoder,
             manifest.labels.len()
         )?;
+        for (name, info) in &targets {
+            writeln!(text, "target     {name} {}", target_text(info))?;
+        }
         for segment in &summary.segments {
             writeln!(
                 text,
@@ -88,12 +104,16 @@ impl Cmd {
                 segment.flops as f64 / 1e9
             )?;
         }
-        writeln!(text, "transposes {}", summary.transposes)?;
-        for (index, step) in schedule.steps.iter().enumerate() {
-            match step {
-                Step::Engine { segment, .. } => writeln!(text, "step {index:<5} engine {segment}")?,
-                Step::Residual { node, op_type, .. } => {
-                    writeln!(text, "step {index:<5} {op_type} {node}")?;
+        if targets.is_empty() {
+            writeln!(text, "transposes {}", summary.transposes)?;
+            for (index, step) in bundle.schedule()?.steps.iter().enumerate() {
+                match step {
+                    Step::Engine { segment, .. } => {
+                        writeln!(text, "step {index:<5} engine {segment}")?;
+                    }
+                    Step::Residual { node, op_type, .. } => {
+                        writeln!(text, "step {index:<5} {op_type} {node}")?;
+                    }
                 }
             }
         }
@@ -152,6 +172,38 @@ impl Cmd {
     }
 }
 
+/// The targets of a bundle for several of which none is chosen.
+fn open_targets(bundle: &Bundle) -> anyhow::Result<Vec<(String, TargetInfo)>> {
+    let mut targets = Vec::new();
+    if bundle.target().is_none() {
+        for name in bundle.targets()? {
+            let info = bundle.target_info(&name)?;
+            targets.extend(info.map(|info| (name, info)));
+        }
+    }
+    Ok(targets)
+}
+
+/// `TensorRT 8.2.1, 5.3: 2 segments, 208 nodes inside, 3 ops outside; sections of nano`
+fn target_text(info: &TargetInfo) -> String {
+    let summary = &info.summary;
+    let inside: usize = summary.segments.iter().map(|segment| segment.nodes).sum();
+    format!(
+        "{}{}: {} segments, {inside} nodes inside, {} ops outside{}",
+        info.library(),
+        match info.compute_capability {
+            Some(capability) => format!(", compute capability {capability}"),
+            None => String::new(),
+        },
+        summary.segments.len(),
+        summary.residual,
+        match info.lowering.as_str() {
+            "" => "; shares its sections".into(),
+            owner => format!("; sections of {owner}"),
+        }
+    )
+}
+
 fn json_text(bundle: &Bundle) -> anyhow::Result<String> {
     let sections: Vec<_> = bundle
         .sections()
@@ -186,20 +238,28 @@ fn json_text(bundle: &Bundle) -> anyhow::Result<String> {
             "len_bytes": bytes.len(),
         }));
     }
-    let value = json!({
+    let mut value = json!({
         "manifest": bundle.manifest()?,
-        "schedule": bundle.schedule()?,
         "engines": engines,
         "sections": sections,
     });
+    let targets = open_targets(bundle)?;
+    if targets.is_empty() {
+        value["schedule"] = json!(bundle.schedule()?);
+    } else {
+        let targets = targets.into_iter().collect::<BTreeMap<_, _>>();
+        value["targets"] = json!(targets);
+    }
     Ok(serde_json::to_string(&value)? + "\n")
 }
 
 fn write_onnx(bundle: &Bundle, folder: &Path) -> anyhow::Result<()> {
+    let models = (0..u32::try_from(bundle.segment_count())?)
+        .map(|segment| bundle.onnx(segment))
+        .collect::<Result<Vec<_>, _>>()?;
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    for index in 0..bundle.segment_count() {
-        let model = bundle.onnx(u32::try_from(index)?)?;
-        write_file(&folder.join(format!("segment_{index}.onnx")), model)?;
+    for (segment, model) in models.into_iter().enumerate() {
+        write_file(&folder.join(format!("segment_{segment}.onnx")), model)?;
     }
     if !bundle.weights_table()?.entries.is_empty() {
         write_file(&folder.join(WEIGHTS_FILE), bundle.weights()?)?;

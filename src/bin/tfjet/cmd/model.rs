@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Args;
 use tfjet::convert::graph::{InputRequest, OutputRequest};
 use tfjet::convert::partition::PartitionOptions;
@@ -9,7 +10,7 @@ use tfjet::convert::tensorflow::Format;
 use tfjet::convert::{
     ConvertError, ConvertOptions, DecoderOptions, ImageOptions, TargetError, Task, find_target,
 };
-use tfjet::core::Decoder;
+use tfjet::core::{Decoder, Target};
 use tfjet::exit::Usage;
 
 use crate::fetch::{ModelEntry, defaults_for};
@@ -42,8 +43,8 @@ pub(crate) struct GraphArgs {
     /// Keep this op type outside the segments
     #[arg(long, value_name = "OP")]
     pub(crate) deny_op: Vec<String>,
-    /// What the bundle is for: a name of `tfjet targets`, or a TOML file
-    #[arg(long, value_name = "TARGET", default_value = "x86-cpu")]
+    /// What the bundle is for: a name of `tfjet targets`, or a TOML file; `convert` takes several
+    #[arg(long, value_name = "TARGET[,TARGET]", default_value = "x86-cpu")]
     pub(crate) target: String,
     /// Accept a graph without any segment
     #[arg(long)]
@@ -51,12 +52,40 @@ pub(crate) struct GraphArgs {
 }
 
 impl GraphArgs {
-    /// The converter's options; outputs of a model that the manifest knows are its default.
+    /// What `--target` names.
+    pub(crate) fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        let mut targets: Vec<Target> = Vec::new();
+        for name in self.target.split(',') {
+            let target = find_target(name).map_err(|error| match error {
+                TargetError::Unknown { .. } => Usage(error.to_string()).into(),
+                error => anyhow::Error::from(error),
+            })?;
+            if targets.iter().any(|other| other.name == target.name) {
+                bail!(Usage(format!("--target names {} twice", target.name)));
+            }
+            targets.push(target);
+        }
+        Ok(targets)
+    }
+
+    /// The converter's options for one target; outputs of a model that the manifest knows are its
+    /// default.
     pub(crate) fn options(&self, known: Option<&ModelEntry>) -> anyhow::Result<ConvertOptions> {
-        let target = find_target(&self.target).map_err(|error| match error {
-            TargetError::Unknown { .. } => Usage(error.to_string()).into(),
-            error => anyhow::Error::from(error),
-        })?;
+        match <[Target; 1]>::try_from(self.targets()?) {
+            Ok([target]) => self.options_for(known, target),
+            Err(_) => bail!(Usage(format!(
+                "--target {}: this command takes one target",
+                self.target
+            ))),
+        }
+    }
+
+    /// As [`GraphArgs::options`], for `target`.
+    pub(crate) fn options_for(
+        &self,
+        known: Option<&ModelEntry>,
+        target: Target,
+    ) -> anyhow::Result<ConvertOptions> {
         let mut outputs = self.output.clone();
         if outputs.is_empty()
             && let Some(known) = known

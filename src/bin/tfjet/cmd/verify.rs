@@ -18,6 +18,7 @@ pub(crate) struct Cmd {
 #[derive(Serialize)]
 struct Verified {
     sections: usize,
+    targets: usize,
     segments: usize,
     steps: usize,
     weights: usize,
@@ -30,6 +31,7 @@ impl Cmd {
         let report = Bundle::open(&self.bundle)?.verify()?;
         let verified = Verified {
             sections: report.sections,
+            targets: report.targets,
             segments: report.segments,
             steps: report.steps,
             weights: report.weights,
@@ -40,9 +42,13 @@ impl Cmd {
             print(&(serde_json::to_string(&verified)? + "\n"))?;
         } else {
             print(&format!(
-                "{}: good; {} sections, {} segments, {} steps, {} weights, {} engines, {} bytes\n",
+                "{}: good; {} sections, {}{} segments, {} steps, {} weights, {} engines, {} bytes\n",
                 self.bundle.display(),
                 verified.sections,
+                match verified.targets {
+                    1 => String::new(),
+                    targets => format!("{targets} targets, "),
+                },
                 verified.segments,
                 verified.steps,
                 verified.weights,

@@ -3,6 +3,7 @@
 
 pub(crate) mod engines;
 mod network;
+pub(crate) mod targets;
 
 use tfjet_bundle::{BundleWriter, ENTRY_LEN, HEADER_LEN, SectionKind};
 use tfjet_core::{

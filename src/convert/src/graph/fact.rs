@@ -1,28 +1,9 @@
 use std::sync::Arc;
 
-use tfjet_core::{DType, Dim, Shape, Tensor};
+use tfjet_core::{DType, Shape, Tensor};
 
-use super::{Graph, NodeId, WireId};
-
-/// One element of a small integer tensor whose value is known up to symbols.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SymbolicInt {
-    /// A number.
-    Known(i64),
-    /// The size of a symbolic dim.
-    Symbol(String),
-    /// Not known.
-    Unknown,
-}
-
-impl From<&Dim> for SymbolicInt {
-    fn from(dim: &Dim) -> Self {
-        match dim {
-            Dim::Fixed(size) => i64::try_from(*size).map_or(Self::Unknown, Self::Known),
-            Dim::Symbolic(name) => Self::Symbol(name.clone()),
-        }
-    }
-}
+use super::sizes::elements;
+use super::{Graph, NodeId, Sizes, SymbolicInt, WireId};
 
 /// What is known about one wire.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,7 +14,8 @@ pub struct WireFact {
     pub shape: Option<Shape>,
     /// The value, where it does not depend on the inputs.
     pub value: Option<Arc<Tensor>>,
-    /// The elements of a scalar or vector of integers, where they are known up to symbols.
+    /// The elements of a small tensor of two axes at most, the last axis running fastest, where
+    /// they are known up to symbols.
     pub elements: Option<Vec<SymbolicInt>>,
 }
 
@@ -49,7 +31,7 @@ impl WireFact {
 
     /// A known value.
     pub fn constant(value: Arc<Tensor>) -> Self {
-        let elements = integers(&value);
+        let elements = elements(&value);
         Self {
             dtype: Some(value.dtype()),
             shape: Some(Shape::fixed(value.shape())),
@@ -76,31 +58,6 @@ impl WireFact {
     }
 }
 
-fn integers(value: &Tensor) -> Option<Vec<SymbolicInt>> {
-    if value.shape().len() > 1 || value.elements() > 64 {
-        return None;
-    }
-    match value.dtype() {
-        DType::I32 => Some(
-            value
-                .as_slice::<i32>()
-                .ok()?
-                .iter()
-                .map(|&v| SymbolicInt::Known(i64::from(v)))
-                .collect(),
-        ),
-        DType::I64 => Some(
-            value
-                .as_slice::<i64>()
-                .ok()?
-                .iter()
-                .map(|&v| SymbolicInt::Known(v))
-                .collect(),
-        ),
-        _ => None,
-    }
-}
-
 /// A graph after the passes: no-ops bypassed, constants folded, type and shape on every wire.
 #[derive(Debug, Clone)]
 pub struct TypedGraph {
@@ -118,6 +75,11 @@ pub struct TypedGraph {
     pub live: Vec<bool>,
     /// Is the node needed for an output in the source graph?
     pub needed: Vec<bool>,
+    /// Nodes that compute nothing but numbers that follow from sizes: an engine works out those
+    /// that it needs itself.
+    pub derived: Vec<bool>,
+    /// What the symbolic dims stand for.
+    pub sizes: Sizes,
     /// Name of the while frame that a node lies in.
     pub frames: Vec<Option<String>>,
     /// What the passes dropped or changed that a user should know.
@@ -137,5 +99,48 @@ impl TypedGraph {
             .get(wire.node.index())
             .and_then(|slots| slots.get(usize::try_from(wire.slot).unwrap_or(usize::MAX)))
             .unwrap_or(&UNKNOWN)
+    }
+
+    /// Sets what computes something at run time.
+    pub fn settle(&mut self, order: Vec<NodeId>) {
+        self.live = vec![false; self.graph.nodes.len()];
+        for id in &order {
+            if let Some(live) = self.live.get_mut(id.index()) {
+                *live = true;
+            }
+        }
+        self.order = order;
+    }
+
+    /// Does the value of `wire` follow from sizes alone?
+    pub fn is_derived(&self, wire: WireId) -> bool {
+        self.derived.get(wire.node.index()).copied().unwrap_or(false)
+            && !self.graph.is_input(wire)
+            && self.fact(wire).value.is_none()
+    }
+
+    /// What is known of the elements of a constant or derived `wire`.
+    pub fn elements(&self, wire: WireId) -> Option<&[SymbolicInt]> {
+        let fact = self.fact(wire);
+        let followed = fact.value.is_some() || self.is_derived(wire);
+        fact.elements.as_deref().filter(|_| followed)
+    }
+
+    /// The wires that have to be there before `id` is computed, constants not among them. An
+    /// engine needs the wires whose shapes tell the sizes instead of what is derived from them.
+    pub fn reads(&self, id: NodeId, in_engine: bool) -> Vec<WireId> {
+        let mut reads = Vec::new();
+        for &wire in &self.graph.node(id).inputs {
+            if self.fact(wire).value.is_some() {
+                continue;
+            }
+            if in_engine && self.is_derived(wire) {
+                let elements = self.fact(wire).elements.as_deref().unwrap_or_default();
+                reads.extend(self.sizes.homes(elements).into_iter().flatten());
+            } else {
+                reads.push(wire);
+            }
+        }
+        reads
     }
 }

@@ -6,15 +6,17 @@ mod fact;
 pub mod infer;
 mod io;
 mod ports;
+mod sizes;
 
 use std::fmt;
 
 use tfjet_core::Attrs;
 
 pub use build::{BuildError, build};
-pub use fact::{SymbolicInt, TypedGraph, WireFact};
+pub use fact::{TypedGraph, WireFact};
 pub use io::{InputRequest, OutputRequest, RequestError};
 pub use ports::output_count;
+pub use sizes::{Atom, Formula, Sizes, SymbolicInt};
 
 /// Index of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,6 +7,7 @@ use tfjet_core::{
 };
 
 use super::layout::{Layout, inverse};
+use super::size::AtHand;
 use super::{Refusal, WeightsStore, permute, refuse};
 use crate::graph::{TypedGraph, WireId};
 
@@ -26,6 +27,7 @@ pub(super) struct NetworkBuilder<'a> {
     layer_names: BTreeSet<String>,
     tensor_names: BTreeSet<String>,
     narrows_int64: bool,
+    pub(super) at_hand: AtHand,
 }
 
 impl<'a> NetworkBuilder<'a> {
@@ -41,6 +43,7 @@ impl<'a> NetworkBuilder<'a> {
             layer_names: BTreeSet::new(),
             tensor_names: BTreeSet::new(),
             narrows_int64: false,
+            at_hand: AtHand::default(),
         }
     }
 
@@ -55,7 +58,13 @@ impl<'a> NetworkBuilder<'a> {
             layer_names: BTreeSet::new(),
             tensor_names: BTreeSet::new(),
             narrows_int64,
+            at_hand: AtHand::default(),
         }
+    }
+
+    /// Does the builder keep no weights, and take every wire that is not there for an input?
+    pub(super) fn is_scratch(&self) -> bool {
+        self.weights.is_none()
     }
 
     /// Number of layers.
@@ -109,19 +118,17 @@ impl<'a> NetworkBuilder<'a> {
     fn tensor_id(&mut self, name: &str, dtype: DType, shape: Shape) -> TensorId {
         let name = Self::unique(&mut self.tensor_names, name);
         let id = TensorId(u32::try_from(self.spec.tensors.len()).unwrap_or(u32::MAX));
+        self.at_hand.made(id, &shape);
         self.spec.tensors.push(NetworkTensor { name, dtype, shape });
         id
     }
 
-    fn tensor_at(&self, id: TensorId) -> Result<&NetworkTensor, Refusal> {
+    pub(super) fn tensor_at(&self, id: TensorId) -> Result<&NetworkTensor, Refusal> {
         self.spec
             .tensor(id)
             .ok_or_else(|| Refusal("a tensor of the network is missing".into()))
     }
 
-    pub(super) fn dtype_of(&self, id: TensorId) -> Result<DType, Refusal> {
-        Ok(self.tensor_at(id)?.dtype)
-    }
 
     /// Adds a layer; each output is given by type and by shape in the network's own layout.
     pub(super) fn layer(
@@ -157,7 +164,8 @@ impl<'a> NetworkBuilder<'a> {
     pub(super) fn input(&mut self, wire: WireId) -> Result<TensorId, Refusal> {
         let name = self.typed.graph.wire_name(wire);
         let (dtype, shape) = self.type_of(wire)?;
-        let id = self.tensor_id(&name, dtype, shape);
+        let id = self.tensor_id(&name, dtype, shape.clone());
+        self.at_hand.input(id, &shape);
         self.spec.inputs.push(id);
         self.place(wire, id, Layout::Native);
         Ok(id)
@@ -235,12 +243,17 @@ impl<'a> NetworkBuilder<'a> {
         if shape.rank() < 3 && layout == Layout::ChannelsFirst {
             return self.tensor(wire, Layout::Native);
         }
+        if self.typed.is_derived(wire) && placed.channels_first.is_none() {
+            let id = self.derived(wire, dtype, &shape)?;
+            self.place(wire, id, Layout::Native);
+            return Ok(id);
+        }
         let (from, order) = match (layout, placed.native, placed.channels_first) {
             (Layout::ChannelsFirst, Some(native), _) => (native, layout.order(shape.rank())),
             (Layout::Native, _, Some(first)) => {
                 (first, inverse(&Layout::ChannelsFirst.order(shape.rank())))
             }
-            _ if self.weights.is_none() => {
+            _ if self.is_scratch() => {
                 let native = self.input(wire)?;
                 if layout == Layout::Native {
                     return Ok(native);
@@ -305,9 +318,13 @@ impl<'a> NetworkBuilder<'a> {
             return Ok(from);
         }
         let Some(dims) = reshape_dims(&shape, to) else {
-            return refuse(format!(
-                "a reshape of {shape} to {to} leaves more than one size to the run time"
-            ));
+            let sizes: Vec<_> = to
+                .dims()
+                .iter()
+                .map(|dim| self.typed.sizes.formula(dim))
+                .collect();
+            let sizes = self.sizes(name, &sizes)?;
+            return Ok(self.layer(name, Layer::Reshape, &[from, sizes], &[(dtype, to.clone())])[0]);
         };
         Ok(self.shuffle(name, from, Vec::new(), Some(dims), dtype, to.clone()))
     }

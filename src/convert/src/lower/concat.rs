@@ -1,10 +1,12 @@
 //! `ConcatV2`, `Concat`, `Pack`, `Unpack`, `Split` and `SplitV`.
 
-use tfjet_core::{Dim, Layer, SampleMode, Shape, TensorId};
+use tfjet_core::{Dim, Layer, Shape, TensorId};
 
 use super::op::{ANY, Op};
+use super::slice::{Piece, cut};
 use super::{Layout, Refusal, refuse};
-use crate::graph::infer::normalize_axis;
+use crate::graph::Formula;
+use crate::graph::infer::{Span, normalize_axis};
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     match op.node.op.as_str() {
@@ -71,33 +73,6 @@ fn pack(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A piece of input `index`: `size` elements from `start` on `axis`, everything on the others.
-fn piece(
-    op: &mut Op<'_, '_>,
-    index: usize,
-    axis: usize,
-    start: usize,
-    size: usize,
-    layout: Layout,
-) -> Result<TensorId, Refusal> {
-    let (dtype, shape) = op.input_type(index)?;
-    let rank = shape.rank();
-    let mut starts = vec![0i64; rank];
-    let mut sizes: Vec<Option<usize>> = vec![None; rank];
-    starts[axis] = i64::try_from(start).unwrap_or(i64::MAX);
-    sizes[axis] = Some(size);
-    let mut result = shape;
-    result.0[axis] = Dim::Fixed(size);
-    let layer = Layer::Slice {
-        start: layout.arrange(&starts),
-        size: layout.arrange(&sizes),
-        stride: vec![1; rank],
-        mode: SampleMode::Strict,
-    };
-    let input = op.tensor(index, layout)?;
-    Ok(op.emit(layer, &[input], dtype, &result, layout))
-}
-
 fn unpack(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, ANY)?;
     let count = usize::try_from(op.attrs.int("num")?).unwrap_or(0);
@@ -110,8 +85,18 @@ fn unpack(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     }
     let mut dims = shape.0.clone();
     dims.remove(axis);
-    for (slot, start) in (0..count).enumerate() {
-        let row = piece(op, 0, axis, start, 1, Layout::Native)?;
+    let dtype = op.input_type(0)?.0;
+    let input = op.tensor(0, Layout::Native)?;
+    for slot in 0..count {
+        let mut pieces = vec![None; shape.rank()];
+        pieces[axis] = Some(Piece {
+            span: Span {
+                first: Formula::from(i64::try_from(slot).unwrap_or(i64::MAX)),
+                count: Formula::from(1),
+            },
+            stride: 1,
+        });
+        let row = cut(op, input, (dtype, &shape), &pieces, Layout::Native)?;
         let name = format!("{}/row", op.node.name);
         let row = op.builder.reshape(&name, row, &Shape(dims.clone()))?;
         op.output(u32::try_from(slot).unwrap_or(u32::MAX), row, Layout::Native);
@@ -126,20 +111,34 @@ fn split(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         (1, 0)
     };
     op.dtype(value, ANY)?;
+    if op.node.op == "SplitV" {
+        op.sizes(1, "size_splits")?;
+    }
     let count = usize::try_from(op.attrs.int("num_split")?).unwrap_or(0);
     let shape = op.shape(value)?;
     let axis = normalize_axis(op.integer(axis_input, "axis")?, shape.rank())?;
     let layout = op.layout(value)?;
-    let mut start = 0usize;
+    let input = op.tensor(value, layout)?;
+    let dtype = op.input_type(value)?.0;
+    let mut first = Formula::default();
     for slot in 0..count {
         let slot = u32::try_from(slot).unwrap_or(u32::MAX);
         let (_, output) = op.output_type(slot)?;
-        let Some(size) = output.dims().get(axis).and_then(Dim::fixed) else {
+        let Some(count) = op.formulas(&output).into_iter().nth(axis) else {
             return refuse(format!("axis {axis} of {shape} is not known"));
         };
-        let part = piece(op, value, axis, start, size, layout)?;
+        let next = first.add(&count);
+        let mut pieces = vec![None; shape.rank()];
+        pieces[axis] = Some(Piece {
+            span: Span { first, count },
+            stride: 1,
+        });
+        let part = cut(op, input, (dtype, &shape), &pieces, layout)?;
         op.output(slot, part, layout);
-        start += size;
+        first = match next {
+            Some(next) => next,
+            None => return refuse(format!("the parts of {shape} are not known")),
+        };
     }
     Ok(())
 }

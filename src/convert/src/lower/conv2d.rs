@@ -8,6 +8,7 @@ use tfjet_core::{Dim, Layer, PaddingMode, Shape, Tensor, TensorId, WeightsId};
 use super::activation::{activation, fused_prelu};
 use super::op::{FLOATS, Op};
 use super::{Layout, Refusal, permute, refuse};
+use crate::graph::Formula;
 
 /// Attributes that all sliding windows share, for the two spatial axes.
 pub(super) struct Window {
@@ -264,20 +265,23 @@ fn backprop_input(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         [2, 3]
     };
     let mut post_padding = window.post_padding;
-    let mut pre_padding = window.pre_padding;
+    let pre_padding = window.pre_padding;
+    op.sizes(0, "input_sizes")?;
+    let (from, to) = (op.formulas(&input), op.formulas(&output));
     for (spatial, size) in [height, width].into_iter().enumerate() {
-        let (Some(from), Some(to)) = (
-            input.dims()[axes[spatial]].fixed(),
-            output.dims()[axes[spatial]].fixed(),
-        ) else {
-            return refuse("Conv2DBackpropInput needs fixed height and width");
+        let stride = window.stride[spatial];
+        let axis = axes[spatial];
+        // What the full convolution has more than the output, which may hold for any size.
+        let Some(rest) = surplus(&from[axis], &to[axis], size, stride) else {
+            return refuse(format!(
+                "an output of {} elements does not follow from {} in steps of {stride}",
+                to[axis], from[axis]
+            ));
         };
-        let full = from.saturating_sub(1) * window.stride[spatial] + size;
-        match full.checked_sub(to + pre_padding[spatial]) {
+        match rest.checked_sub(pre_padding[spatial]) {
             Some(rest) => post_padding[spatial] = rest,
-            None => return refuse(format!("an output of {to} exceeds the full size {full}")),
+            None => return refuse(format!("an output of {} exceeds the full size", to[axis])),
         }
-        pre_padding[spatial] = window.pre_padding[spatial];
     }
     let kernel = op.weights(|| Ok(Arc::new(permute(&filter, &[3, 2, 0, 1])?)))?;
     let channel_axis = if window.layout == Layout::ChannelsFirst {
@@ -300,4 +304,13 @@ fn backprop_input(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let result = op.emit(layer, &[image], dtype, &output, window.layout);
     op.output(0, result, window.layout);
     Ok(())
+}
+
+/// Elements of the full transposed convolution, `(from - 1) * stride + size`, that are not in the
+/// output; `None` where that depends on the size or is negative.
+fn surplus(from: &Formula, to: &Formula, size: usize, stride: usize) -> Option<usize> {
+    let number = |number: usize| i64::try_from(number).ok();
+    let steps = from.sub(&Formula::from(1))?.scaled(number(stride)?)?;
+    let full = steps.add(&Formula::from(number(size)?))?;
+    usize::try_from(full.sub(to)?.known()?).ok()
 }

@@ -14,6 +14,7 @@ mod cast;
 mod compare;
 mod concat;
 mod conv2d;
+mod fill;
 mod gather;
 mod layout;
 mod matmul;
@@ -24,6 +25,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod select;
+mod size;
 mod slice;
 mod softmax;
 mod space_to_depth;
@@ -91,6 +93,7 @@ static LOWERINGS: &[(&str, Lower)] = &[
     ("BatchMatMul", matmul::lower),
     ("BatchMatMulV2", matmul::lower),
     ("BiasAdd", binary::lower),
+    ("BroadcastTo", fill::lower),
     ("Cast", cast::lower),
     ("Ceil", unary::lower),
     ("Concat", concat::lower),
@@ -107,6 +110,7 @@ static LOWERINGS: &[(&str, Lower)] = &[
     ("Erf", unary::lower),
     ("Exp", unary::lower),
     ("ExpandDims", reshape::lower),
+    ("Fill", fill::lower),
     ("Floor", unary::lower),
     ("FloorDiv", binary::lower),
     ("FloorMod", binary::lower),
@@ -138,12 +142,14 @@ static LOWERINGS: &[(&str, Lower)] = &[
     ("Mul", binary::lower),
     ("Neg", unary::lower),
     ("NotEqual", compare::lower),
+    ("OnesLike", fill::lower),
     ("Pack", concat::lower),
     ("Pad", pad::lower),
     ("PadV2", pad::lower),
     ("Pow", binary::lower),
     ("Prelu", activation::lower),
     ("Prod", reduce::lower),
+    ("Range", fill::lower),
     ("RealDiv", binary::lower),
     ("Reciprocal", unary::lower),
     ("Relu", activation::lower),
@@ -181,6 +187,7 @@ static LOWERINGS: &[(&str, Lower)] = &[
     ("TopKV2", top_k::lower),
     ("Transpose", transpose::lower),
     ("Unpack", concat::lower),
+    ("ZerosLike", fill::lower),
     ("_FusedConv2D", conv2d::lower),
     ("_FusedMatMul", matmul::lower),
 ];
@@ -208,7 +215,7 @@ pub fn validate(typed: &TypedGraph, id: NodeId, target: &Target) -> Result<(), R
         for &wire in node
             .inputs
             .iter()
-            .filter(|wire| typed.fact(**wire).value.is_none())
+            .filter(|wire| typed.fact(**wire).value.is_none() && !typed.is_derived(**wire))
         {
             builder.tensor(wire, layout)?;
         }
@@ -219,6 +226,39 @@ pub fn validate(typed: &TypedGraph, id: NodeId, target: &Target) -> Result<(), R
         if let Some((_, reason)) = builder.lacking(first, target) {
             return Err(reason);
         }
+    }
+    Ok(())
+}
+
+/// The wires, besides `inputs`, whose shapes tell a size that a segment of `nodes` needs.
+pub(crate) fn missing_inputs(
+    typed: &TypedGraph,
+    nodes: &[NodeId],
+    inputs: &[WireId],
+) -> Vec<WireId> {
+    let mut builder = NetworkBuilder::scratch(typed, false);
+    // What cannot be lowered is an error where the segment is.
+    let _ = lower_all(&mut builder, nodes, inputs);
+    std::mem::take(&mut builder.at_hand.demanded)
+}
+
+fn lower_all(
+    builder: &mut NetworkBuilder<'_>,
+    nodes: &[NodeId],
+    inputs: &[WireId],
+) -> Result<(), (NodeId, Refusal)> {
+    for &input in inputs {
+        builder
+            .input(input)
+            .map_err(|refusal| (input.node, refusal))?;
+    }
+    for &id in nodes {
+        let lower = find(&builder.typed.graph.node(id).op)
+            .ok_or_else(|| (id, Refusal("the op has no lowering".into())))?;
+        let mut op = Op::new(builder, id);
+        lower(&mut op)
+            .and_then(|()| op.finish())
+            .map_err(|refusal| (id, refusal))?;
     }
     Ok(())
 }
@@ -251,19 +291,7 @@ pub fn lower_segment(
 ) -> Result<NetworkSpec, (NodeId, Refusal)> {
     let first = nodes.first().copied().unwrap_or(NodeId(0));
     let mut builder = NetworkBuilder::new(typed, weights, name);
-    for &input in inputs {
-        builder
-            .input(input)
-            .map_err(|refusal| (input.node, refusal))?;
-    }
-    for &id in nodes {
-        let lower = find(&typed.graph.node(id).op)
-            .ok_or_else(|| (id, Refusal("the op has no lowering".into())))?;
-        let mut op = Op::new(&mut builder, id);
-        lower(&mut op)
-            .and_then(|()| op.finish())
-            .map_err(|refusal| (id, refusal))?;
-    }
+    lower_all(&mut builder, nodes, inputs)?;
     for &output in outputs {
         builder
             .output(output)

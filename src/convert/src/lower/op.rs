@@ -5,7 +5,8 @@ use tfjet_core::{AttrReader, DType, Dim, Layer, Shape, Tensor, TensorId, Weights
 use super::builder::NetworkBuilder;
 use super::layout::Layout;
 use super::{Refusal, refuse};
-use crate::graph::{Node, NodeId, WireFact, WireId};
+use crate::graph::infer::Context;
+use crate::graph::{Formula, Node, NodeId, SymbolicInt, WireFact, WireId};
 
 /// One node while it is lowered: its attributes, inputs and outputs, and the network it goes to.
 pub(super) struct Op<'b, 'a> {
@@ -18,6 +19,7 @@ pub(super) struct Op<'b, 'a> {
 impl<'b, 'a> Op<'b, 'a> {
     pub(super) fn new(builder: &'b mut NetworkBuilder<'a>, id: NodeId) -> Self {
         let node = builder.typed.graph.node(id);
+        builder.at_hand.node = Some(id);
         Self {
             builder,
             id,
@@ -99,6 +101,37 @@ impl<'b, 'a> Op<'b, 'a> {
                 "the input \"{role}\" is {other}, not int32 or int64"
             )),
         }
+    }
+
+    /// The whole numbers of an input that is constant or follows from sizes.
+    pub(super) fn sizes(&self, index: usize, role: &str) -> Result<Vec<Formula>, Refusal> {
+        let elements = self.builder.typed.elements(self.wire(index)?);
+        let formulas = elements.and_then(|all| all.iter().map(SymbolicInt::formula).collect());
+        match formulas {
+            Some(formulas) => Ok(formulas),
+            None => refuse(format!(
+                "the input \"{role}\" for {} must be a constant or follow from shapes",
+                self.node.op
+            )),
+        }
+    }
+
+    /// The formula of each dim.
+    pub(super) fn formulas(&self, shape: &Shape) -> Vec<Formula> {
+        let sizes = &self.builder.typed.sizes;
+        shape.dims().iter().map(|dim| sizes.formula(dim)).collect()
+    }
+
+    /// The node with what is known about its inputs.
+    pub(super) fn context(&self) -> Result<Context<'a>, Refusal> {
+        Ok(Context {
+            node: self.node,
+            inputs: (0..self.node.inputs.len())
+                .map(|i| self.fact(i))
+                .collect::<Result<_, _>>()?,
+            attrs: AttrReader::new(&self.node.attrs),
+            sizes: &self.builder.typed.sizes,
+        })
     }
 
     pub(super) fn integer(&self, index: usize, role: &str) -> Result<i64, Refusal> {

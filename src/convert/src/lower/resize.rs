@@ -1,9 +1,10 @@
-//! `ResizeBilinear` and `ResizeNearestNeighbor` to a fixed size.
+//! `ResizeBilinear` and `ResizeNearestNeighbor`.
 
 use tfjet_core::{DType, InterpolationMode, Layer, ResizeCoordinateTransformation, ResizeRounding};
 
 use super::op::{FLOATS, Op};
 use super::{Layout, Refusal, refuse};
+use crate::graph::Formula;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let nearest = op.node.op == "ResizeNearestNeighbor";
@@ -13,12 +14,10 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
             "nearest-neighbour resizing of {dtype} has no layer"
         ));
     }
+    op.sizes(1, "size")?;
     let align = op.attrs.bool_or("align_corners", false)?;
     let half_pixel = op.attrs.bool_or("half_pixel_centers", false)?;
     let (output_dtype, shape) = op.output_type(0)?;
-    let (Some(height), Some(width)) = (shape.dims()[1].fixed(), shape.dims()[2].fixed()) else {
-        return refuse("the output size must be known");
-    };
     let coordinates = match (align, half_pixel) {
         (true, true) => return refuse("align_corners and half_pixel_centers exclude each other"),
         (true, false) => ResizeCoordinateTransformation::AlignCorners,
@@ -42,13 +41,45 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
             layout,
         );
     }
-    let layer = Layer::Resize {
-        mode,
-        coordinates,
-        rounding,
-        size: vec![None, None, Some(height), Some(width)],
+    let from = layout.shape(&op.shape(0)?);
+    let to = layout.shape(&shape);
+    let (from, sizes) = (op.formulas(&from), op.formulas(&to));
+    let (layer, inputs) = if let (Some(height), Some(width)) = (to.0[2].fixed(), to.0[3].fixed()) {
+        let layer = Layer::Resize {
+            mode,
+            coordinates,
+            rounding,
+            size: vec![None, None, Some(height), Some(width)],
+        };
+        (layer, vec![input])
+    } else if let Some(scales) = scales(&from, &sizes) {
+        let layer = Layer::ResizeBy {
+            mode,
+            coordinates,
+            rounding,
+            scales,
+        };
+        (layer, vec![input])
+    } else {
+        let name = op.node.name.clone();
+        let sizes = op.builder.sizes(&name, &sizes)?;
+        let layer = Layer::ResizeTo {
+            mode,
+            coordinates,
+            rounding,
+        };
+        (layer, vec![input, sizes])
     };
-    let output = op.emit(layer, &[input], output_dtype, &shape, layout);
+    let output = op.emit(layer, &inputs, output_dtype, &shape, layout);
     op.output(0, output, layout);
     Ok(())
+}
+
+/// The whole factors by which the axes grow, where there are such.
+fn scales(from: &[Formula], to: &[Formula]) -> Option<Vec<usize>> {
+    let scale = |(from, to): (&Formula, &Formula)| {
+        let scale = to.exact_div(from)?.known()?;
+        usize::try_from(scale).ok().filter(|scale| *scale > 0)
+    };
+    from.iter().zip(to).map(scale).collect()
 }

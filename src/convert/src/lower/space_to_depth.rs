@@ -1,6 +1,6 @@
 //! `SpaceToDepth` and `DepthToSpace` as shuffles.
 
-use tfjet_core::{Dim, Layer, ReshapeDim, Shape};
+use tfjet_core::{Dim, Shape};
 
 use super::op::{FLOATS, Op};
 use super::{Layout, Refusal, refuse};
@@ -17,57 +17,26 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         "NCHW" => Layout::Native,
         other => return refuse(format!("data_format {other} is not NHWC or NCHW")),
     };
-    let (dtype, output) = op.output_type(0)?;
-    let fixed = |shape: &Shape| -> Option<Vec<usize>> {
-        layout.shape(shape).dims()[1..]
-            .iter()
-            .map(Dim::fixed)
-            .collect()
-    };
-    let (Some(from), Some(to)) = (fixed(&op.shape(0)?), fixed(&output)) else {
-        return refuse("channels, height and width must be known");
-    };
-    let (&[c, h, w], &[c_out, h_out, w_out]) = (from.as_slice(), to.as_slice()) else {
+    let (_, output) = op.output_type(0)?;
+    let (from, to) = (layout.shape(&op.shape(0)?), layout.shape(&output));
+    let ([n, c, h, w], [_, c_out, h_out, w_out]) = (from.dims(), to.dims()) else {
         return refuse("the input has no rank of 4");
     };
+    if c.fixed().is_none() || c_out.fixed().is_none() {
+        return refuse("the number of channels must be known");
+    }
+    let b = &Dim::Fixed(block);
     let (split, order) = if op.node.op == "DepthToSpace" {
-        (vec![block, block, c_out, h, w], vec![0, 3, 4, 1, 5, 2])
+        ([n, b, b, c_out, h, w], vec![0, 3, 4, 1, 5, 2])
     } else {
-        (vec![c, h_out, block, w_out, block], vec![0, 3, 5, 1, 2, 4])
+        ([n, c, h_out, b, w_out, b], vec![0, 3, 5, 1, 2, 4])
     };
-    let batch = output.dims()[0].clone();
-    let first: Vec<ReshapeDim> = std::iter::once(ReshapeDim::Copy)
-        .chain(split.iter().map(|&size| ReshapeDim::Fixed(size)))
-        .collect();
-    let mut dims = vec![batch];
-    dims.extend(split.iter().map(|&size| Dim::Fixed(size)));
-    let apart = Shape(
-        order
-            .iter()
-            .map(|&axis: &usize| dims[axis].clone())
-            .collect(),
-    );
+    let split = Shape(split.into_iter().cloned().collect());
     let input = op.tensor(0, layout)?;
     let name = op.node.name.clone();
-    let shuffle = Layer::Shuffle {
-        first_transpose: Vec::new(),
-        reshape: Some(first),
-        second_transpose: order,
-    };
-    let apart = op
-        .builder
-        .layer(&name, shuffle, &[input], &[(dtype, apart)])[0];
-    let join = Layer::Shuffle {
-        first_transpose: Vec::new(),
-        reshape: Some(vec![
-            ReshapeDim::Copy,
-            ReshapeDim::Fixed(c_out),
-            ReshapeDim::Fixed(h_out),
-            ReshapeDim::Fixed(w_out),
-        ]),
-        second_transpose: Vec::new(),
-    };
-    let result = op.emit(join, &[apart], dtype, &output, layout);
+    let apart = op.builder.reshape(&name, input, &split)?;
+    let apart = op.builder.transpose(&name, apart, &order)?;
+    let result = op.builder.reshape(&name, apart, &to)?;
     op.output(0, result, layout);
     Ok(())
 }

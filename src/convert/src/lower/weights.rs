@@ -12,7 +12,7 @@ pub struct WeightsError(pub u32);
 const ALIGNMENT: usize = 64;
 
 /// Weights of a conversion; equal arrays are held once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WeightsStore {
     tensors: Vec<Arc<Tensor>>,
     by_hash: BTreeMap<[u8; 32], WeightsId>,
@@ -36,6 +36,16 @@ impl WeightsStore {
                 tensors.push(tensor);
                 WeightsId(u32::try_from(tensors.len() - 1).unwrap_or(u32::MAX))
             })
+    }
+
+    /// Number of arrays.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Has it no arrays?
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
     }
 
     /// The array of `id`.

@@ -1,9 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use tfjet_core::{DType, Shape};
+
 use super::Dag;
 use super::contract::contract;
 use super::levels::{anchored, earliest};
-use crate::graph::{NodeId, TypedGraph, WireId};
+use crate::graph::{NodeId, TypedGraph, WireFact, WireId};
+use crate::passes::computed;
 
 /// Which segment each live node is in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,18 +25,35 @@ struct Views {
     live_ids: Vec<NodeId>,
 }
 
-fn views(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool) -> Views {
-    let live_ids = typed.order.clone();
-    let place: BTreeMap<NodeId, usize> = live_ids
-        .iter()
-        .enumerate()
-        .map(|(index, id)| (*id, index))
-        .collect();
+fn views(typed: &TypedGraph, order: &[NodeId], candidate: &dyn Fn(NodeId) -> bool) -> Views {
+    let live_ids = restricted(typed, order, candidate);
+    let edges = edges(typed, &live_ids, |at| candidate(live_ids[at]));
+    let live = Dag::new(live_ids.iter().map(|id| candidate(*id)).collect(), edges);
+    Views { live, live_ids }
+}
+
+/// The nodes of `order` that are computed where engines compute `inside`.
+fn restricted(
+    typed: &TypedGraph,
+    order: &[NodeId],
+    inside: &dyn Fn(NodeId) -> bool,
+) -> Vec<NodeId> {
+    let computed: BTreeSet<NodeId> = computed(typed, inside).into_iter().collect();
+    let order = order.iter().copied();
+    order.filter(|id| computed.contains(id)).collect()
+}
+
+/// From maker to reader, as places in `ids`.
+fn edges(
+    typed: &TypedGraph,
+    ids: &[NodeId],
+    inside: impl Fn(usize) -> bool,
+) -> Vec<(usize, usize)> {
+    let place: BTreeMap<NodeId, usize> = (0..).zip(ids).map(|(index, id)| (*id, index)).collect();
     let mut edges = Vec::new();
-    for (to, &id) in live_ids.iter().enumerate() {
-        for wire in &typed.graph.node(id).inputs {
-            if typed.fact(*wire).value.is_none()
-                && !typed.graph.is_input(*wire)
+    for (to, &id) in ids.iter().enumerate() {
+        for wire in typed.reads(id, inside(to)) {
+            if !typed.graph.is_input(wire)
                 && let Some(&from) = place.get(&wire.node)
                 && from < to
             {
@@ -41,14 +61,39 @@ fn views(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool) -> Views {
             }
         }
     }
-    let live = Dag::new(live_ids.iter().map(|id| candidate(*id)).collect(), edges);
-    Views { live, live_ids }
+    edges
 }
 
-/// The best of the groupings, clusters under `min_size` dropped.
-pub fn best(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool, min_size: usize) -> Clustering {
-    let Views { live, live_ids } = views(typed, candidate);
-    let finish = |clusters: Vec<Option<usize>>| drop_small(typed, &live_ids, clusters, min_size);
+/// Can the clusters run one after the other? What is outside them reads sizes as the source does.
+fn is_acyclic(
+    typed: &TypedGraph,
+    order: &[NodeId],
+    ids: &[NodeId],
+    clusters: &[Option<usize>],
+) -> bool {
+    let inside: BTreeMap<NodeId, usize> = ids
+        .iter()
+        .zip(clusters)
+        .filter_map(|(id, cluster)| Some((*id, (*cluster)?)))
+        .collect();
+    let ids = restricted(typed, order, &|id| inside.contains_key(&id));
+    let clusters: Vec<_> = ids.iter().map(|id| inside.get(id).copied()).collect();
+    let edges = edges(typed, &ids, |at| clusters[at].is_some());
+    Dag::new(clusters.iter().map(Option::is_some).collect(), edges).is_acyclic(&clusters)
+}
+
+/// The best of the groupings of the nodes in `order`, clusters under `min_size` dropped.
+pub fn best(
+    typed: &TypedGraph,
+    order: &[NodeId],
+    candidate: &dyn Fn(NodeId) -> bool,
+    min_size: usize,
+) -> Clustering {
+    let Views { live, live_ids } = views(typed, order, candidate);
+    let finish = |clusters: Vec<Option<usize>>| {
+        let clusters = drop_arithmetic(typed, &live_ids, clusters);
+        drop_small(typed, &live_ids, clusters, min_size)
+    };
     let mut choices = vec![finish(earliest(&live)), finish(anchored(&live))];
     let all = live
         .candidate
@@ -80,7 +125,7 @@ pub fn best(typed: &TypedGraph, candidate: &dyn Fn(NodeId) -> bool, min_size: us
     };
     let chosen = choices
         .into_iter()
-        .filter(|clusters| live.is_acyclic(clusters))
+        .filter(|clusters| is_acyclic(typed, order, &live_ids, clusters))
         .rev()
         .max_by_key(score)
         .unwrap_or_default();
@@ -126,7 +171,7 @@ fn contracted(
         }
     }
     let joins = |id: NodeId| {
-        if typed.live[id.index()] {
+        if typed.live[id.index()] && !typed.derived[id.index()] {
             candidate(id)
         } else {
             !typed.graph.is_input(WireId::new(id, 0)) && typed.frames[id.index()].is_none()
@@ -150,6 +195,37 @@ fn contracted(
         })
         .collect();
     result
+}
+
+/// Most elements of a tensor that counts as arithmetic on shapes.
+const MAX_NUMBERS: usize = 64;
+
+/// Does the node compute a few whole numbers or truth values, as arithmetic on shapes does?
+pub(super) fn is_arithmetic(typed: &TypedGraph, id: NodeId) -> bool {
+    let few = |fact: &WireFact| {
+        let whole = matches!(fact.dtype, Some(DType::I32 | DType::I64 | DType::Bool));
+        let elements = fact.shape.as_ref().filter(|shape| shape.rank() <= 1);
+        let elements = elements.and_then(Shape::elements);
+        whole && elements.is_some_and(|elements| elements <= MAX_NUMBERS)
+    };
+    typed.facts[id.index()].iter().all(few)
+}
+
+/// Drops the clusters that compute nothing else than a few numbers: an engine for them would take
+/// longer to start than to run.
+fn drop_arithmetic(
+    typed: &TypedGraph,
+    live_ids: &[NodeId],
+    mut clusters: Vec<Option<usize>>,
+) -> Vec<Option<usize>> {
+    let mut worth: BTreeSet<usize> = BTreeSet::new();
+    for (id, cluster) in live_ids.iter().zip(&clusters) {
+        worth.extend(cluster.filter(|_| !is_arithmetic(typed, *id)));
+    }
+    for cluster in &mut clusters {
+        *cluster = cluster.filter(|cluster| worth.contains(cluster));
+    }
+    clusters
 }
 
 /// Drops the clusters with fewer than `min_size` nodes. The constants that a cluster reads count.

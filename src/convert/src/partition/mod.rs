@@ -18,6 +18,7 @@ mod contract;
 mod dag;
 mod disposition;
 mod levels;
+mod segments;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,9 +28,13 @@ pub use disposition::{Disposition, dispositions};
 
 use tfjet_core::Target;
 
+use cluster::is_arithmetic;
+use segments::Segments;
+
 use crate::flops::flops;
 use crate::graph::{NodeId, TypedGraph, WireId};
 use crate::lower::{Refusal, validate};
+use crate::passes::computed;
 
 /// What the user asks of the partition.
 #[derive(Debug, Clone)]
@@ -112,6 +117,9 @@ pub struct Partition {
     pub order: Vec<Unit>,
     /// Floating-point operations of the whole graph.
     pub flops: u64,
+    /// Nodes in segments and residual ops, in topological order: the graph's live nodes but those
+    /// that compute only sizes which segments work out themselves.
+    pub computed: Vec<NodeId>,
 }
 
 impl Partition {
@@ -142,6 +150,11 @@ fn refusal(typed: &TypedGraph, id: NodeId, options: &PartitionOptions) -> Option
             "op type {} is control flow, which is not supported yet",
             node.op
         )));
+    }
+    if typed.derived[id.index()] {
+        return Some(Refusal(
+            "it computes sizes only, as engines do for themselves".into(),
+        ));
     }
     validate(typed, id, &options.target).err()
 }
@@ -174,141 +187,59 @@ pub fn is_control_flow(op: &str) -> bool {
 
 /// Partitions a typed graph.
 pub fn partition(typed: &TypedGraph, options: &PartitionOptions) -> Partition {
-    let refusals: BTreeMap<NodeId, Refusal> = typed
-        .order
+    let order = computed(typed, &|_| false);
+    let refusals: BTreeMap<NodeId, Refusal> = order
         .iter()
         .filter_map(|&id| Some((id, refusal(typed, id, options)?)))
         .collect();
     let clusters = best(
         typed,
+        &order,
         &|id| !refusals.contains_key(&id),
         options.min_segment_size,
     );
-    assemble(typed, &clusters, refusals, options)
+    let order = computed(typed, &|id| clusters.of(id).is_some());
+    assemble(typed, order, &clusters, refusals, options)
 }
 
 fn assemble(
     typed: &TypedGraph,
+    order: Vec<NodeId>,
     clusters: &Clustering,
     mut refusals: BTreeMap<NodeId, Refusal>,
     options: &PartitionOptions,
 ) -> Partition {
     let mut partition = Partition::default();
-    let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
-    for unit in unit_order(typed, clusters) {
+    let segments = Segments::new(typed, &order, clusters);
+    for unit in segments.order() {
         match unit {
             Unit::Residual(node) => {
-                let reason = refusals.remove(&node).unwrap_or_else(|| {
-                    Refusal(format!(
-                        "its segment would have fewer than {} nodes",
-                        options.min_segment_size
-                    ))
-                });
+                let reason = refusals
+                    .remove(&node)
+                    .unwrap_or_else(|| left_out(typed, node, options));
                 partition.residual.push(Residual { node, reason });
                 partition.order.push(unit);
             }
             Unit::Segment(cluster) => {
                 let index = partition.segments.len();
-                numbers.insert(cluster, index);
-                let nodes: Vec<NodeId> = typed
-                    .order
-                    .iter()
-                    .copied()
-                    .filter(|id| clusters.of(*id) == Some(cluster))
-                    .collect();
-                partition.segments.push(segment(typed, index, nodes));
+                partition.segments.push(segments.segment(cluster, index));
                 partition.order.push(Unit::Segment(index));
             }
         }
     }
-    partition.flops = typed.order.iter().map(|&id| flops(typed, id)).sum();
+    partition.flops = order.iter().map(|&id| flops(typed, id)).sum();
+    partition.computed = order;
     partition
 }
 
-fn segment(typed: &TypedGraph, index: usize, nodes: Vec<NodeId>) -> Segment {
-    let members: BTreeSet<NodeId> = nodes.iter().copied().collect();
-    let mut inputs = Vec::new();
-    for &id in &nodes {
-        for &wire in &typed.graph.node(id).inputs {
-            let inside = members.contains(&wire.node) && !typed.graph.is_input(wire);
-            if !inside && typed.fact(wire).value.is_none() && !inputs.contains(&wire) {
-                inputs.push(wire);
-            }
-        }
-    }
-    let mut leaving: BTreeSet<WireId> = typed
-        .graph
-        .outputs
-        .iter()
-        .map(|output| output.wire)
-        .filter(|wire| members.contains(&wire.node) && !typed.graph.is_input(*wire))
-        .collect();
-    for &id in typed.order.iter().filter(|id| !members.contains(id)) {
-        leaving.extend(
-            typed
-                .graph
-                .node(id)
-                .inputs
-                .iter()
-                .filter(|wire| members.contains(&wire.node) && !typed.graph.is_input(**wire)),
-        );
-    }
-    let outputs = leaving
-        .into_iter()
-        .filter(|wire| typed.fact(*wire).value.is_none())
-        .collect();
-    Segment {
-        name: format!("segment_{index}"),
-        flops: nodes.iter().map(|&id| flops(typed, id)).sum(),
-        nodes,
-        inputs,
-        outputs,
-    }
-}
-
-/// Clusters and single nodes in topological order; `Unit::Segment` holds the cluster's number.
-fn unit_order(typed: &TypedGraph, clusters: &Clustering) -> Vec<Unit> {
-    let unit = |id: NodeId| match clusters.of(id) {
-        Some(cluster) => Unit::Segment(cluster),
-        None => Unit::Residual(id),
-    };
-    let key = |unit: &Unit| match unit {
-        Unit::Segment(cluster) => (0, *cluster),
-        Unit::Residual(id) => (1, id.index()),
-    };
-    let mut members: BTreeMap<(usize, usize), Vec<NodeId>> = BTreeMap::new();
-    for &id in &typed.order {
-        members.entry(key(&unit(id))).or_default().push(id);
-    }
-    let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
-    let mut order = Vec::new();
-    for &root in &typed.order {
-        let mut stack = vec![(unit(root), false)];
-        while let Some((current, visited)) = stack.pop() {
-            if visited {
-                order.push(current);
-                continue;
-            }
-            if !done.insert(key(&current)) {
-                continue;
-            }
-            stack.push((current, true));
-            for &id in members.get(&key(&current)).into_iter().flatten().rev() {
-                let node = typed.graph.node(id);
-                for wire in node.inputs.iter().rev() {
-                    let closes_loop =
-                        node.op == "Merge" && typed.graph.node(wire.node).op == "NextIteration";
-                    if typed.live[wire.node.index()]
-                        && !typed.graph.is_input(*wire)
-                        && typed.fact(*wire).value.is_none()
-                        && !closes_loop
-                        && unit(wire.node) != current
-                    {
-                        stack.push((unit(wire.node), false));
-                    }
-                }
-            }
-        }
-    }
-    order
+/// Why no segment has a node that could be in one.
+fn left_out(typed: &TypedGraph, node: NodeId, options: &PartitionOptions) -> Refusal {
+    Refusal(if is_arithmetic(typed, node) {
+        "a few whole numbers alone make no segment".into()
+    } else {
+        format!(
+            "its segment would have fewer than {} nodes",
+            options.min_segment_size
+        )
+    })
 }

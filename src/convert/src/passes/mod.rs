@@ -12,4 +12,5 @@ mod type_graph;
 
 pub use hard_sigmoid::fuse_hard_sigmoids;
 pub use scale::fold_scales;
+pub(crate) use type_graph::computed;
 pub use type_graph::{TypeError, type_graph};

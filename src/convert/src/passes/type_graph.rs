@@ -6,7 +6,7 @@ use tfjet_core::{AttrReader, AttrValue, Dim, Tensor};
 use super::fold::{fold, known_vector};
 use super::prune::{needed, topological};
 use crate::graph::infer::{Context, InferError, infer};
-use crate::graph::{Graph, Node, NodeId, TypedGraph, WireFact, WireId, output_count};
+use crate::graph::{Graph, Node, NodeId, Sizes, TypedGraph, WireFact, WireId, output_count};
 
 /// A node contradicts TensorFlow's rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,13 @@ pub fn type_graph(mut graph: Graph, keep: &dyn Fn(&Node) -> bool) -> Result<Type
         slots.resize(slots.len().max(slot + 1), WireFact::default());
         slots[slot] = WireFact::new(input.dtype, input.shape.clone());
     }
+    let mut sizes = Sizes::default();
+    for input in &graph.inputs {
+        if let Some(shape) = &input.shape {
+            sizes.settle(input.wire, shape);
+        }
+    }
+    let mut kept_nodes: Vec<bool> = vec![false; graph.nodes.len()];
     let mut aliases: BTreeMap<WireId, WireId> = BTreeMap::new();
     let mut frames: Vec<Option<String>> = vec![None; graph.nodes.len()];
     for &id in &source_order {
@@ -74,10 +81,17 @@ pub fn type_graph(mut graph: Graph, keep: &dyn Fn(&Node) -> bool) -> Result<Type
         if !kept {
             bypass(&graph, id, &inputs, &fed, &mut aliases, &mut notes);
         }
-        let computed = outputs(&graph, id, &inputs, &facts, kept)?;
+        kept_nodes[id.index()] = kept;
+        let computed = outputs(&graph, id, &inputs, &facts, (&sizes, kept))?;
         let slots = &mut facts[id.index()];
         for (slot, fact) in computed.into_iter().enumerate() {
             let wire = WireId::new(id, u32::try_from(slot).unwrap_or(u32::MAX));
+            if frames[id.index()].is_none()
+                && let Some(shape) = fact.shape.as_ref().filter(|_| fact.value.is_none())
+                && !fed.contains_key(&wire)
+            {
+                sizes.settle(wire, shape);
+            }
             if slots.len() <= slot {
                 slots.push(fact);
             } else if !fed.contains_key(&wire) {
@@ -99,28 +113,20 @@ pub fn type_graph(mut graph: Graph, keep: &dyn Fn(&Node) -> bool) -> Result<Type
     let mut typed = TypedGraph {
         live: Vec::new(),
         order: Vec::new(),
+        derived: Vec::new(),
         needed: needed_in_source,
         source_order,
         graph,
         source_inputs,
         facts,
+        sizes,
         frames,
         notes,
     };
-    let given = |wire: WireId| fed.contains_key(&wire) || typed.fact(wire).value.is_some();
-    let live_inputs = |id: NodeId| -> Vec<WireId> {
-        let inputs = &typed.graph.node(id).inputs;
-        inputs
-            .iter()
-            .copied()
-            .filter(|&wire| !given(wire))
-            .collect()
-    };
-    let outputs = typed.graph.outputs.iter().map(|output| output.wire);
-    let live = needed(&typed.graph, live_inputs, outputs, given);
-    let order = topological(&typed.graph, &live, live_inputs);
-    typed.live = live;
-    typed.order = order;
+    let ids = typed.graph.ids();
+    typed.derived = ids.map(|id| is_derived(&typed, id, &kept_nodes)).collect();
+    let order = computed(&typed, &|_| false);
+    typed.settle(order);
     let dropped = control_edges(&typed);
     if dropped > 0 {
         typed.notes.push(format!(
@@ -128,6 +134,39 @@ pub fn type_graph(mut graph: Graph, keep: &dyn Fn(&Node) -> bool) -> Result<Type
         ));
     }
     Ok(typed)
+}
+
+/// What computes something at run time, in topological order, given the nodes that engines
+/// compute: those work out sizes themselves, so that the arithmetic on shapes before them is not
+/// needed.
+pub(crate) fn computed(typed: &TypedGraph, in_engine: &dyn Fn(NodeId) -> bool) -> Vec<NodeId> {
+    let given = |wire: WireId| typed.graph.is_input(wire) || typed.fact(wire).value.is_some();
+    let inputs = |id: NodeId| -> Vec<WireId> {
+        let mut reads = typed.reads(id, in_engine(id));
+        reads.retain(|&wire| !given(wire));
+        reads
+    };
+    let outputs = typed.graph.outputs.iter().map(|output| output.wire);
+    let live = needed(&typed.graph, inputs, outputs, given);
+    topological(&typed.graph, &live, inputs)
+}
+
+/// Does the node compute nothing but numbers that follow from sizes?
+fn is_derived(typed: &TypedGraph, id: NodeId, kept: &[bool]) -> bool {
+    let node = typed.graph.node(id);
+    let facts = &typed.facts[id.index()];
+    if kept[id.index()] || typed.frames[id.index()].is_some() || facts.is_empty() {
+        return false;
+    }
+    let describes = matches!(node.op.as_str(), "Shape" | "ShapeN" | "Size" | "Rank");
+    let stays = |wire: &WireId| kept[wire.node.index()] && typed.fact(*wire).value.is_none();
+    if !describes && node.inputs.iter().any(stays) {
+        return false;
+    }
+    (0..).zip(facts).all(|(slot, fact)| {
+        let known = fact.elements.as_ref().and_then(|all| typed.sizes.homes(all));
+        known.is_some() && !typed.graph.is_input(WireId::new(id, slot))
+    })
 }
 
 /// The while frame that a node lies in: `Enter` opens one, `Exit` leaves it.
@@ -191,7 +230,7 @@ fn outputs(
     id: NodeId,
     inputs: &[WireId],
     facts: &[Vec<WireFact>],
-    kept: bool,
+    (sizes, kept): (&Sizes, bool),
 ) -> Result<Vec<WireFact>, TypeError> {
     static UNKNOWN: WireFact = WireFact {
         dtype: None,
@@ -227,6 +266,7 @@ fn outputs(
         node,
         inputs: input_facts,
         attrs: AttrReader::new(&node.attrs),
+        sizes,
     };
     let mut inferred = infer(&context, count).map_err(error)?;
     if kept {

@@ -69,8 +69,9 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(typed: TypedGraph, options: &PartitionOptions) -> Self {
+    pub(crate) fn new(mut typed: TypedGraph, options: &PartitionOptions) -> Self {
         let partition = partition(&typed, options);
+        typed.settle(partition.computed.clone());
         Self { typed, partition }
     }
 }

@@ -5,6 +5,7 @@ mod arithmetic;
 mod images;
 mod pieces;
 mod reckless;
+mod sizes;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -296,4 +297,12 @@ const FAMILIES: &[Family] = &[
     pieces::gather,
     pieces::tile,
     arithmetic::outside,
+    sizes::describe,
+    sizes::fill,
+    sizes::like,
+    sizes::reshape,
+    sizes::repeat,
+    sizes::resize,
+    sizes::cut,
+    sizes::pad,
 ];

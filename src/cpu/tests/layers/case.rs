@@ -1,17 +1,19 @@
-//! The table of cases, one layer each: what goes in, and what its definition says comes out.
+//! The table of cases, one layer each: what goes in, and what its definition says comes out. Sizes
+//! that a layer takes as a shape tensor are made by layers before it.
 
 use tfjet_core::{
     DType, Dim, Layer, LayerSpec, NetworkSpec, NetworkTensor, Shape, Tensor, TensorId,
-    WeightsEntry, WeightsTable,
+    WeightsEntry, WeightsId, WeightsTable,
 };
 
 use crate::reference::Array;
-use crate::{arithmetic, images, indexed, matrices, moving};
+use crate::{arithmetic, dynamic, images, indexed, matrices, moving};
 
 /// Every case.
 pub fn cases() -> Vec<Case> {
     let families = [
         arithmetic::cases,
+        dynamic::cases,
         images::cases,
         indexed::cases,
         matrices::cases,
@@ -27,9 +29,48 @@ pub struct Case {
     pub inputs: Vec<(DType, Array)>,
     pub weights: Vec<(DType, Array)>,
     pub expected: Vec<(DType, Array)>,
+    /// What the layer takes behind its inputs.
+    pub sizes: Vec<Size>,
+}
+
+/// What a network works out for itself.
+#[derive(Debug, Clone)]
+pub enum Size {
+    /// Sizes in the network.
+    Numbers(Vec<i64>),
+    /// A constant.
+    Constant(DType, Array),
+    /// The shape of a network input.
+    Shape(Vec<usize>),
 }
 
 impl Case {
+    /// Of a layer that takes `sizes` behind its inputs.
+    pub fn with_sizes(mut self, sizes: &[Size]) -> Self {
+        self.sizes = sizes.to_vec();
+        self
+    }
+
+    /// What the network is fed.
+    pub fn fed(&self) -> Vec<(DType, Array)> {
+        let mut fed = self.inputs.clone();
+        fed.extend(self.sizes.iter().filter_map(|size| match size {
+            Size::Shape(shape) => Some((DType::F32, noise(shape, 3))),
+            Size::Constant(..) | Size::Numbers(_) => None,
+        }));
+        fed
+    }
+
+    /// The layer's weights, then the constants that it takes.
+    pub fn stored(&self) -> Vec<(DType, Array)> {
+        let mut stored = self.weights.clone();
+        stored.extend(self.sizes.iter().filter_map(|size| match size {
+            Size::Constant(dtype, array) => Some((*dtype, array.clone())),
+            Size::Shape(_) | Size::Numbers(_) => None,
+        }));
+        stored
+    }
+
     /// A case of float tensors.
     pub fn float(
         name: impl Into<String>,
@@ -54,6 +95,7 @@ impl Case {
             inputs: inputs.iter().map(|&array| (from, array.clone())).collect(),
             weights: Vec::new(),
             expected: vec![(to, expected)],
+            sizes: Vec::new(),
         }
     }
 
@@ -188,7 +230,7 @@ pub fn weights(arrays: &[(DType, Array)]) -> (WeightsTable, Vec<u8>) {
     (table, blob)
 }
 
-/// A network of one layer.
+/// A network of one layer, and of those that make its sizes.
 pub fn spec(case: &Case, dims: Dims) -> NetworkSpec {
     let wire = |kind: &str, i: usize, dtype: DType, array: &Array| NetworkTensor {
         name: format!("{kind}{i}"),
@@ -208,32 +250,67 @@ pub fn spec(case: &Case, dims: Dims) -> NetworkSpec {
                 .collect(),
         ),
     };
-    let inputs = case
-        .inputs
-        .iter()
-        .enumerate()
-        .map(|(i, (d, a))| wire("in", i, *d, a));
-    let outputs = case
-        .expected
-        .iter()
-        .enumerate()
-        .map(|(i, (d, a))| wire("out", i, *d, a));
-    let (first, count) = (
-        case.inputs.len() as u32,
-        (case.inputs.len() + case.expected.len()) as u32,
-    );
-    NetworkSpec {
+    let mut spec = NetworkSpec {
         name: "case".into(),
-        tensors: inputs.chain(outputs).collect(),
-        inputs: (0..first).map(TensorId).collect(),
-        outputs: (first..count).map(TensorId).collect(),
-        layers: vec![LayerSpec {
-            name: "node".into(),
-            layer: case.layer.clone(),
-            inputs: (0..first).map(TensorId).collect(),
-            outputs: (first..count).map(TensorId).collect(),
-        }],
+        ..NetworkSpec::default()
+    };
+    let tensor = |spec: &mut NetworkSpec, tensor: NetworkTensor| {
+        spec.tensors.push(tensor);
+        TensorId(spec.tensors.len() as u32 - 1)
+    };
+    for (i, (dtype, array)) in case.fed().iter().enumerate() {
+        let id = tensor(&mut spec, wire("in", i, *dtype, array));
+        spec.inputs.push(id);
     }
+    let mut inputs = spec.inputs[..case.inputs.len()].to_vec();
+    let (mut shaped, mut stored) = (case.inputs.len(), case.weights.len());
+    for (i, size) in case.sizes.iter().enumerate() {
+        let (dtype, shape, layer, from) = match size {
+            Size::Constant(dtype, array) => {
+                let weights = WeightsId(stored as u32);
+                stored += 1;
+                let layer = Layer::Constant { weights };
+                (*dtype, array.shape.clone(), layer, Vec::new())
+            }
+            Size::Numbers(values) => {
+                let values = values.clone();
+                (DType::I64, vec![values.len()], Layer::Numbers { values }, Vec::new())
+            }
+            Size::Shape(shape) => {
+                shaped += 1;
+                let from = vec![spec.inputs[shaped - 1]];
+                (DType::I64, vec![shape.len()], Layer::Shape, from)
+            }
+        };
+        let made = NetworkTensor {
+            name: format!("size{i}"),
+            dtype,
+            shape: Shape::fixed(&shape),
+        };
+        let id = tensor(&mut spec, made);
+        spec.layers.push(LayerSpec {
+            name: format!("size{i}"),
+            layer,
+            inputs: from,
+            outputs: vec![id],
+        });
+        inputs.push(id);
+    }
+    for (i, (dtype, array)) in case.expected.iter().enumerate() {
+        let mut made = wire("out", i, *dtype, array);
+        if let Layer::Shape = case.layer {
+            made.shape = Shape::fixed(&array.shape);
+        }
+        let id = tensor(&mut spec, made);
+        spec.outputs.push(id);
+    }
+    spec.layers.push(LayerSpec {
+        name: "node".into(),
+        layer: case.layer.clone(),
+        inputs,
+        outputs: spec.outputs.clone(),
+    });
+    spec
 }
 
 /// Compares a result; each element may differ by `tolerance` times (1 + 4 times its magnitude).

@@ -18,7 +18,7 @@ pub fn library() -> Option<Library> {
 
 /// Runs a case twice. `Ok(false)` where the layer needs sizes that are only symbols.
 pub fn run(library: &Library, case: &Case, dims: Dims) -> Result<bool, String> {
-    let (table, blob) = weights(&case.weights);
+    let (table, blob) = weights(&case.stored());
     let onnx = match to_onnx(&spec(case, dims), &table, &OnnxOptions::default()) {
         Ok(onnx) => onnx,
         Err(_) if dims != Dims::Fixed => return Ok(false),
@@ -31,7 +31,7 @@ pub fn run(library: &Library, case: &Case, dims: Dims) -> Result<bool, String> {
     let mut engine =
         Engine::new(library, &onnx, Arc::new(blob), &options).map_err(|e| e.to_string())?;
     let inputs: Vec<Tensor> = case
-        .inputs
+        .fed()
         .iter()
         .map(|(dtype, array)| tensor(*dtype, array))
         .collect();

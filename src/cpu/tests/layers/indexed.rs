@@ -37,6 +37,7 @@ fn gathers() -> Vec<Case> {
                 layer: Layer::Gather { mode },
                 inputs: vec![(DType::F32, data.clone()), (index_type, indices.clone())],
                 weights: Vec::new(),
+                sizes: Vec::new(),
                 expected: vec![(DType::F32, expected.clone())],
             });
         }
@@ -72,6 +73,7 @@ fn top_ks() -> Vec<Case> {
                     layer: Layer::TopK { operation, k, axis },
                     inputs: vec![(dtype, x.clone())],
                     weights: Vec::new(),
+                    sizes: Vec::new(),
                     expected: vec![
                         (dtype, Array::build(&shape, |at| pick(at).1)),
                         (DType::I32, Array::build(&shape, |at| pick(at).0 as f64)),

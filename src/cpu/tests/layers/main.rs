@@ -11,6 +11,7 @@
 mod arithmetic;
 mod case;
 mod channels;
+mod dynamic;
 mod harness;
 mod images;
 mod indexed;
@@ -74,6 +75,16 @@ fn every_kind_of_layer_has_a_case() {
         "Select",
         "Cast",
         "ParametricRelu",
+        "Shape",
+        "Reshape",
+        "SliceTo",
+        "Pad",
+        "ResizeTo",
+        "ResizeBy",
+        "Expand",
+        "Tile",
+        "LinSpace",
+        "Numbers",
     ];
     let cases = cases();
     for kind in kinds {

@@ -172,6 +172,7 @@ fn others() -> Vec<Case> {
                 (dtype, no.map(limit)),
             ],
             weights: Vec::new(),
+            sizes: Vec::new(),
             expected: vec![(dtype, expected)],
         });
     }

@@ -1,6 +1,7 @@
 //! One ONNX counterpart for each layer, by family.
 
 mod convolution;
+mod dynamic;
 mod elementwise;
 mod gather;
 mod padded;
@@ -56,14 +57,19 @@ pub(crate) fn check(
     }
     let (inputs, outputs) = (layer.inputs.len(), layer.outputs.len());
     let fits = match &layer.layer {
-        Layer::Constant { .. } => (inputs, outputs) == (0, 1),
+        Layer::Constant { .. } | Layer::Numbers { .. } => (inputs, outputs) == (0, 1),
         Layer::Concatenation { .. } => inputs >= 1 && outputs == 1,
         Layer::TopK { .. } => (inputs, outputs) == (1, 2),
-        Layer::Select => (inputs, outputs) == (3, 1),
+        Layer::Select | Layer::SliceTo { .. } | Layer::LinSpace => (inputs, outputs) == (3, 1),
         Layer::ElementWise { .. }
         | Layer::MatrixMultiply { .. }
         | Layer::Gather { .. }
-        | Layer::ParametricRelu => (inputs, outputs) == (2, 1),
+        | Layer::ParametricRelu
+        | Layer::Reshape
+        | Layer::Pad { .. }
+        | Layer::ResizeTo { .. }
+        | Layer::Expand
+        | Layer::Tile => (inputs, outputs) == (2, 1),
         _ => (inputs, outputs) == (1, 1),
     };
     if fits {
@@ -129,5 +135,24 @@ fn family<'a>(w: &mut Writer<'_, 'a>, spec: &'a LayerSpec) -> Result<(), OnnxErr
             w.finish(0, cast)
         }
         Layer::ParametricRelu => elementwise::parametric_relu(w),
+        Layer::Shape => dynamic::shape(w),
+        Layer::Reshape => dynamic::reshape(w),
+        Layer::SliceTo { stride } => dynamic::slice_to(w, stride),
+        Layer::Pad { mode } => dynamic::pad(w, *mode),
+        Layer::ResizeTo {
+            mode,
+            coordinates,
+            rounding,
+        } => resize::resize_to(w, *mode, *coordinates, *rounding),
+        Layer::ResizeBy {
+            mode,
+            coordinates,
+            rounding,
+            scales,
+        } => resize::resize_by(w, *mode, *coordinates, *rounding, scales),
+        Layer::Expand => dynamic::expand(w),
+        Layer::Tile => dynamic::tile(w),
+        Layer::Numbers { values } => dynamic::numbers(w, values),
+        Layer::LinSpace => dynamic::lin_space(w),
     }
 }

@@ -1,6 +1,6 @@
 use tfjet_core::{DType, Dim, InterpolationMode, ResizeCoordinateTransformation, ResizeRounding};
 
-use super::elementwise::axis as axis_attribute;
+use super::dynamic;
 use super::writer::{Value, Writer};
 use crate::OnnxError;
 use crate::proto::AttributeProto;
@@ -15,6 +15,51 @@ pub(super) fn resize(
 ) -> Result<(), OnnxError> {
     let dims = w.input_dims(0)?;
     w.expect_len("size", size, dims.len())?;
+    let target = match whole_scales(dims, size) {
+        Some(scales) => Target::Scales(w.floats(&scales)?),
+        None => Target::Sizes(sizes(w, dims, size)?),
+    };
+    resized(w, mode, coordinates, rounding, &target)
+}
+
+pub(super) fn resize_to(
+    w: &mut Writer<'_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+) -> Result<(), OnnxError> {
+    let target = Target::Sizes(dynamic::sizes(w, 1)?);
+    resized(w, mode, coordinates, rounding, &target)
+}
+
+pub(super) fn resize_by(
+    w: &mut Writer<'_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+    scales: &[usize],
+) -> Result<(), OnnxError> {
+    w.expect_len("scales", scales, w.input_dims(0)?.len())?;
+    let scale = |&scale: &usize| u16::try_from(scale).ok().filter(|&s| s > 0).map(f32::from);
+    let Some(scales) = scales.iter().map(scale).collect::<Option<Vec<f32>>>() else {
+        return Err(w.fail(format!("scales are {scales:?}")));
+    };
+    let target = Target::Scales(w.floats(&scales)?);
+    resized(w, mode, coordinates, rounding, &target)
+}
+
+enum Target {
+    Scales(Value),
+    Sizes(Value),
+}
+
+fn resized(
+    w: &mut Writer<'_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+    target: &Target,
+) -> Result<(), OnnxError> {
     let coordinates = match coordinates {
         ResizeCoordinateTransformation::AlignCorners => "align_corners",
         ResizeCoordinateTransformation::Asymmetric => "asymmetric",
@@ -39,19 +84,11 @@ pub(super) fn resize(
     }
     let input = w.input_for(0, Kernel::RESIZE)?;
     let absent = Value::absent();
-    let output = if let Some(scales) = whole_scales(dims, size) {
-        let scales = w.floats(&scales)?;
-        w.node(
-            "Resize",
-            &[&input, &absent, &scales],
-            attributes,
-            input.dtype,
-        )
-    } else {
-        let sizes = sizes(w, dims, size)?;
-        let inputs = [&input, &absent, &absent, &sizes];
-        w.node("Resize", &inputs, attributes, input.dtype)
+    let inputs = match target {
+        Target::Scales(scales) => vec![&input, &absent, scales],
+        Target::Sizes(sizes) => vec![&input, &absent, &absent, sizes],
     };
+    let output = w.node("Resize", &inputs, attributes, input.dtype);
     w.finish(0, output)
 }
 
@@ -91,9 +128,5 @@ fn sizes(w: &mut Writer<'_, '_>, dims: &[Dim], size: &[Option<usize>]) -> Result
     if !known.is_empty() {
         pieces.push(w.int64s(&known)?);
     }
-    if let [only] = &pieces[..] {
-        return Ok(only.clone());
-    }
-    let pieces: Vec<_> = pieces.iter().collect();
-    Ok(w.node("Concat", &pieces, axis_attribute(0), DType::I64))
+    Ok(dynamic::joined(w, &pieces))
 }

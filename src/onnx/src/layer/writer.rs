@@ -283,17 +283,43 @@ impl<'w, 'a> Writer<'w, 'a> {
                 tensor.shape, entry.shape, id.0
             )));
         }
-        let is_output = self
-            .spec
-            .outputs
-            .iter()
-            .any(|id| self.graph.spec.outputs.contains(id));
-        if is_output || tensor.dtype != entry.dtype {
+        if self.is_output() || tensor.dtype != entry.dtype {
             let value = self.weights(id, &entry.shape, tensor.dtype)?;
             return self.finish(0, value);
         }
         let dims = self.ints(&entry.shape)?;
         self.external(id, dims, tensor.name.clone())
+    }
+
+    /// Does the layer make an output of the network?
+    fn is_output(&self) -> bool {
+        let mut made = self.spec.outputs.iter();
+        made.any(|id| self.graph.spec.outputs.contains(id))
+    }
+
+    /// Numbers of the network's own: an initializer with its data under the name of its output.
+    pub(super) fn numbers(&mut self, values: &[i64]) -> Result<(), OnnxError> {
+        let tensor = self.tensor(&self.spec.outputs, 0)?;
+        if tensor.dtype != DType::I64 || tensor.shape.as_fixed() != Some(vec![values.len()]) {
+            return Err(self.fail(format!(
+                "output {} of {} is no vector of {} int64",
+                tensor.shape,
+                tensor.dtype,
+                values.len()
+            )));
+        }
+        if self.is_output() {
+            let value = self.int64s(values)?;
+            return self.finish(0, value);
+        }
+        self.graph.initializers.push(TensorProto {
+            dims: vec![self.int(values.len())?],
+            data_type: elem_type(&tensor.name, DType::I64)?,
+            name: tensor.name.clone(),
+            raw_data: Some(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            ..TensorProto::default()
+        });
+        Ok(())
     }
 
     fn external(&mut self, id: WeightsId, dims: Vec<i64>, name: String) -> Result<(), OnnxError> {

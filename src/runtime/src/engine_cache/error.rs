@@ -25,6 +25,14 @@ pub enum EngineCacheError {
         /// The reason.
         source: BundleError,
     },
+    /// The right to build an engine cannot be asked for.
+    #[error("the engine cache cannot lock {}: {source}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A file cannot be read.
     #[error("the engine cache cannot read {}: {source}", path.display())]
     Read {

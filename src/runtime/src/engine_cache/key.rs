@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use tfjet_bundle::{Bundle, BundleError, EngineHeader, SectionId, SectionKind};
+use tfjet_bundle::{Bundle, BundleError, EngineHeader};
 use tfjet_tensorrt::NETWORK_REVISION;
 
 /// Separates these hashes from all others, and from those of a later layout of the fields.
@@ -64,8 +64,7 @@ impl NetworkHash {
     pub fn of(bundle: &Bundle, segment: u32) -> Result<Self, BundleError> {
         let network = bundle.network(segment)?;
         let table = bundle.weights_table()?;
-        let id = SectionId::new(SectionKind::Network, "", segment);
-        let section = bundle.sections().iter().find(|section| section.id == id);
+        let section = bundle.network_section(segment);
         let mut hash = Fields::new();
         hash.bytes(section.map_or(&[], |section| &section.hash));
         let layers = network.layers.iter();

@@ -296,9 +296,9 @@ impl Block {
         self.locals.len() - 1
     }
 
-    /// Must all its states use the same contexts? TensorRT 8 lets only one context at a time use a
-    /// profile of an engine that takes several shapes.
-    pub(super) fn shares_contexts(&self, env: &Environment<'_>) -> bool {
+    /// Must states with the same profile of an engine use the same context? TensorRT 8 lets only
+    /// one context at a time use a profile of an engine that takes several shapes.
+    pub(super) fn has_one_context_a_profile(&self, env: &Environment<'_>) -> bool {
         let version = env.gpu.library().version();
         let mut engines = self.steps.iter().filter_map(DeviceStep::engine);
         version.flavor == Flavor::TensorRt

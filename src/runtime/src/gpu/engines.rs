@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
 use tfjet_core::{DType, Dim, NetworkSpec, NetworkTensor, TensorId};
 use tfjet_tensorrt::{Engine, IoTensor, Runtime};
 
 use super::convert::is_known;
+use super::profiles::{self, Range, profile_for};
 use super::{EngineSource, Gpu, GpuError};
 use crate::EngineError;
 
@@ -21,6 +23,8 @@ pub(crate) struct SegmentEngine {
     pub(crate) engine: Engine,
     pub(crate) inputs: Vec<EngineTensor>,
     pub(crate) outputs: Vec<EngineTensor>,
+    /// For its inputs in the order of [`Engine::io`].
+    profiles: Vec<Vec<Range>>,
 }
 
 impl SegmentEngine {
@@ -31,41 +35,28 @@ impl SegmentEngine {
     }
 
     /// The profile for inputs of these shapes, which `shape` gives for an index into
-    /// [`Engine::io`]: of those that allow them the first whose best shape they are, else the
-    /// first; where none does the first of all, whose use TensorRT will refuse.
+    /// [`Engine::io`].
+    ///
+    /// # Errors
+    /// [`GpuError::Shapes`] where the engine was built for none that takes them.
     pub(crate) fn profile_for<'a>(
         &self,
         shape: impl Fn(usize) -> Option<&'a [usize]>,
     ) -> Result<usize, GpuError> {
-        let mut chosen = None;
-        for profile in 0..self.engine.profile_count() {
-            let (mut allowed, mut best) = (true, true);
-            for (io, tensor) in self.engine.io().iter().enumerate() {
-                if let (true, Some(shape)) = (tensor.is_input, shape(io)) {
-                    let [min, opt, max] = self.engine.profile_dims(&tensor.name, profile)?;
-                    allowed &= lies_within(shape, &min, &max);
-                    best &= lies_within(shape, &opt, &opt);
-                }
+        let inputs = self.engine.io().iter().enumerate();
+        let inputs = inputs.filter(|(_, tensor)| tensor.is_input);
+        let shapes: SmallVec<[&[usize]; 8]> = inputs
+            .map(|(io, _)| shape(io).unwrap_or_default())
+            .collect();
+        profile_for(&self.profiles, &shapes).ok_or_else(|| {
+            let inputs = self.engine.io().iter().filter(|tensor| tensor.is_input);
+            let names: Vec<&str> = inputs.map(|tensor| tensor.name.as_str()).collect();
+            GpuError::Shapes {
+                given: profiles::shapes_text(&names, &shapes),
+                built: profiles::profiles_text(&names, &self.profiles),
             }
-            if allowed && (best || chosen.is_none()) {
-                chosen = Some(profile);
-                if best {
-                    break;
-                }
-            }
-        }
-        Ok(chosen.unwrap_or_default())
+        })
     }
-}
-
-fn lies_within(shape: &[usize], min: &[i64], max: &[i64]) -> bool {
-    shape.len() == min.len()
-        && shape
-            .iter()
-            .zip(min.iter().zip(max))
-            .all(|(&size, (&min, &max))| {
-                i64::try_from(size).is_ok_and(|size| min <= size && size <= max)
-            })
 }
 
 /// An input or output of a network, in the engine.
@@ -112,6 +103,7 @@ impl Engines {
                 let (inputs, outputs) = fit(&network, engine.io())?;
                 Ok(SegmentEngine {
                     segment,
+                    profiles: profiles::of_engine(&engine).map_err(GpuError::from)?,
                     engine,
                     inputs,
                     outputs,

@@ -39,6 +39,14 @@ pub enum GpuError {
         /// What the engine has.
         found: String,
     },
+    /// An engine was built for other shapes.
+    #[error("the engine was built for {built}, given {given}: prepare the bundle for these shapes")]
+    Shapes {
+        /// The shapes of the engine's inputs.
+        given: String,
+        /// What its profiles take.
+        built: String,
+    },
     /// No context can be made to run an engine in, most likely for a lack of memory.
     #[error(
         "an execution context needs {needed} bytes of GPU memory, {free} of {total} are free: \

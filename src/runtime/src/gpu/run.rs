@@ -141,25 +141,23 @@ impl Block {
             self.states[..=found].rotate_right(1);
             return Ok(());
         }
-        let mut contexts = Vec::new();
-        if self.shares_contexts(env) {
-            self.states.truncate(1);
-            contexts = self
-                .states
-                .pop()
-                .map(State::into_contexts)
-                .unwrap_or_default();
-        }
         self.states.truncate(env.max_shapes.max(1) - 1);
-        let state = match build(self, env, inputs, residents, contexts) {
-            Err(error) if error.source.is_out_of_memory() && !self.states.is_empty() => {
+        let mut states = std::mem::take(&mut self.states);
+        let one_context = self.has_one_context_a_profile(env);
+        let build = |states: &mut Vec<State>| {
+            let others = one_context.then_some(states);
+            build(self, env, inputs, residents, others)
+        };
+        let built = match build(&mut states) {
+            Err(error) if error.source.is_out_of_memory() && !states.is_empty() => {
                 tracing::warn!("{}; the buffers of other shapes go", error.source);
-                self.states.clear();
-                build(self, env, inputs, residents, Vec::new())
+                states.clear();
+                build(&mut states)
             }
             built => built,
-        }?;
-        self.states.insert(0, state);
+        };
+        self.states = states;
+        self.states.insert(0, built?);
         Ok(())
     }
 

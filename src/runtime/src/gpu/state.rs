@@ -133,8 +133,13 @@ impl State {
         self.arena.len_bytes() as u64 + self.context_bytes
     }
 
-    /// Its contexts, to be used with other shapes.
-    pub(super) fn into_contexts(self) -> Vec<Option<ExecutionContext>> {
+    /// Does the step at this position use this profile of its engine?
+    fn uses(&self, position: usize, profile: usize) -> bool {
+        let step = self.steps.get(position);
+        matches!(step, Some(StepState::Engine { context, .. }) if context.profile() == profile)
+    }
+
+    fn into_contexts(self) -> Vec<Option<ExecutionContext>> {
         let contexts = self.steps.into_iter().map(|step| match step {
             StepState::Engine { context, .. } => Some(context),
             StepState::Op { .. } | StepState::View => None,
@@ -143,14 +148,45 @@ impl State {
     }
 }
 
-/// Makes the state for these inputs. `contexts` may have one for each step, from another state.
+/// Contexts of states for other shapes, where those with the same profile are to be used again.
+#[derive(Default)]
+struct Contexts<'s> {
+    states: Option<&'s mut Vec<State>>,
+    /// Of states that are gone: for each of the block's steps those that are left.
+    spare: Vec<Vec<ExecutionContext>>,
+}
+
+impl Contexts<'_> {
+    /// The context of the step at `position` that uses `profile`. The state that it is of goes.
+    fn take(&mut self, position: usize, profile: usize) -> Option<ExecutionContext> {
+        if let Some(states) = &mut self.states
+            && let Some(index) = states.iter().position(|it| it.uses(position, profile))
+        {
+            let contexts = states.remove(index).into_contexts();
+            self.spare.resize_with(contexts.len(), Vec::new);
+            for (spare, context) in self.spare.iter_mut().zip(contexts) {
+                spare.extend(context);
+            }
+        }
+        let spare = self.spare.get_mut(position)?;
+        let index = spare.iter().position(|it| it.profile() == profile)?;
+        Some(spare.swap_remove(index))
+    }
+}
+
+/// Makes the state for these inputs. `others` are those for other shapes, where TensorRT lets only
+/// one context at a time use a profile: those whose contexts are needed go.
 pub(super) fn build(
     block: &Block,
     env: &Environment<'_>,
     inputs: &[TensorView<'_>],
     residents: &[Option<Resident>],
-    mut contexts: Vec<Option<ExecutionContext>>,
+    others: Option<&mut Vec<State>>,
 ) -> Result<State, BlockError> {
+    let mut contexts = Contexts {
+        states: others,
+        ..Contexts::default()
+    };
     let mut shapes: Vec<Vec<usize>> = block
         .locals
         .iter()
@@ -164,14 +200,14 @@ pub(super) fn build(
             LocalSource::Made => Vec::new(),
         })
         .collect();
-    contexts.resize_with(block.steps.len(), || None);
     let mut steps = Vec::with_capacity(block.steps.len());
     let mut context_bytes = 0;
-    for (step, context) in block.steps.iter().zip(contexts) {
+    for (position, step) in block.steps.iter().enumerate() {
         let made = match &step.work {
             DeviceWork::Engine(engine) => {
                 context_bytes += engine.engine.device_memory_bytes().unwrap_or_default();
-                engine_state(env, step, engine, &mut shapes, context)
+                let take = |profile| contexts.take(position, profile);
+                engine_state(env, step, engine, &mut shapes, take)
             }
             DeviceWork::Op(op) => op_state(block, env, step, op, inputs, &mut shapes),
         };
@@ -222,10 +258,25 @@ fn engine_state(
     step: &DeviceStep,
     segment: &SegmentEngine,
     shapes: &mut [Vec<usize>],
-    context: Option<ExecutionContext>,
+    take: impl FnOnce(usize) -> Option<ExecutionContext>,
 ) -> Result<StepState, GpuError> {
     let engine = &segment.engine;
-    let mut context = match context {
+    let mut locals = vec![0; engine.io().len()];
+    let mut given = Vec::with_capacity(segment.inputs.len());
+    for (tensor, input) in segment.inputs.iter().zip(&step.inputs) {
+        if let StepInput::Local(local) = *input {
+            locals[tensor.io] = local;
+            given.push((tensor.io, local));
+        }
+    }
+    let profile = match segment.is_dynamic() {
+        true => Some(segment.profile_for(|io| {
+            let found = given.iter().find(|(given, _)| *given == io);
+            found.map(|(_, local)| shapes[*local].as_slice())
+        })?),
+        false => None,
+    };
+    let mut context = match profile.and_then(take) {
         Some(context) => context,
         None => match engine.context(env.gpu.entry_points()) {
             Err(source @ TensorRtError::CallFailed { .. }) => {
@@ -241,19 +292,7 @@ fn engine_state(
             made => made?,
         },
     };
-    let mut locals = vec![0; engine.io().len()];
-    let mut given = Vec::with_capacity(segment.inputs.len());
-    for (tensor, input) in segment.inputs.iter().zip(&step.inputs) {
-        if let StepInput::Local(local) = *input {
-            locals[tensor.io] = local;
-            given.push((tensor.io, local));
-        }
-    }
-    if segment.is_dynamic() {
-        let profile = segment.profile_for(|io| {
-            let found = given.iter().find(|(given, _)| *given == io);
-            found.map(|(_, local)| shapes[*local].as_slice())
-        })?;
+    if let Some(profile) = profile {
         env.stream
             .scope(|scope| context.set_profile(profile, scope))??;
     }

@@ -100,22 +100,28 @@ impl Built {
 
     /// Engines for up to 64 rows where their number is open.
     pub(crate) fn engines(&self, gpu: &Gpu) -> Vec<Vec<u8>> {
+        self.engines_for(gpu, &[[1, 8, 64]])
+    }
+
+    /// Engines with these profiles, each the smallest, best and largest number of rows,
+    /// where that is open.
+    pub(crate) fn engines_for(&self, gpu: &Gpu, profiles: &[[usize; 3]]) -> Vec<Vec<u8>> {
         let weights = Weights(self.weights.clone());
         let build = |network: &NetworkSpec| {
             let rows = network.tensors[0].shape.dims()[0].fixed();
             let range = |rows| vec![rows, WIDTH];
-            let profile = match rows {
+            let profile = |rows: &[usize; 3]| {
+                let [min, opt, max] = rows.map(range);
+                Profile(vec![ShapeRange { min, opt, max }])
+            };
+            let profiles = match rows {
                 Some(_) => vec![],
-                None => vec![Profile(vec![ShapeRange {
-                    min: range(1),
-                    opt: range(8),
-                    max: range(64),
-                }])],
+                None => profiles.iter().map(profile).collect(),
             };
             // Its own kernels do; TensorRT would look for cuBLAS and cuDNN otherwise.
             let is_full = gpu.library().version().flavor == Flavor::TensorRt;
             let options = BuildOptions {
-                profiles: profile,
+                profiles,
                 tactic_sources: is_full.then_some(0),
                 ..BuildOptions::default()
             };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 mod built;
+mod profiles;
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -3,6 +3,7 @@ use tfjet_core::{InterpolationMode, ResizeCoordinateTransformation, ResizeRoundi
 use super::shape::Size;
 use super::writer::Writer;
 use crate::TensorRtError;
+use crate::network::Sizes;
 
 pub(super) fn resize(
     w: &mut Writer<'_, '_, '_>,
@@ -12,7 +13,6 @@ pub(super) fn resize(
     size: &[Option<usize>],
 ) -> Result<(), TensorRtError> {
     w.expect_len("size", size, w.input_dims(0)?.len())?;
-    let input = w.input(0)?;
     let sizes = size
         .iter()
         .enumerate()
@@ -22,9 +22,55 @@ pub(super) fn resize(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let sizes = w.sizes(&sizes)?;
+    resized(w, mode, coordinates, rounding, &sizes)
+}
+
+/// To the sizes that input 1 holds.
+pub(super) fn resize_to(
+    w: &mut Writer<'_, '_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+) -> Result<(), TensorRtError> {
+    let sizes = w.sizes_input(1)?;
+    resized(w, mode, coordinates, rounding, &sizes)
+}
+
+/// By whole factors.
+pub(super) fn resize_by(
+    w: &mut Writer<'_, '_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+    scales: &[usize],
+) -> Result<(), TensorRtError> {
+    w.expect_len("scales", scales, w.input_dims(0)?.len())?;
+    let sizes = scales
+        .iter()
+        .enumerate()
+        .map(|(axis, &scale)| {
+            let size = w.size(0, axis)?;
+            Ok(match scale {
+                1 => size,
+                _ => Size::Product(vec![size, Size::Known(w.int(scale)?)]),
+            })
+        })
+        .collect::<Result<Vec<_>, TensorRtError>>()?;
+    let sizes = w.sizes(&sizes)?;
+    resized(w, mode, coordinates, rounding, &sizes)
+}
+
+fn resized(
+    w: &mut Writer<'_, '_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+    sizes: &Sizes<'_>,
+) -> Result<(), TensorRtError> {
+    let input = w.input(0)?;
     let layer = w
         .network
-        .add_resize(input.tensor, mode, coordinates, rounding, &sizes)?;
+        .add_resize(input.tensor, mode, coordinates, rounding, sizes)?;
     let value = w.value("resize", layer, input.dtype)?;
     w.finish(0, value)
 }

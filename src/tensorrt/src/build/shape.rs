@@ -1,10 +1,10 @@
 //! Sizes that are known when the engine runs only.
 
-use tfjet_core::{Dim, ElementWiseOperation, SampleMode};
+use tfjet_core::{Dim, ElementWiseOperation};
 
 use super::writer::{Value, Writer};
 use crate::TensorRtError;
-use crate::network::Sizes;
+use crate::network::{Outside, Part, Sizes};
 
 /// One size of a shape.
 #[derive(Debug, Clone)]
@@ -60,15 +60,12 @@ impl<'n> Writer<'n, '_, '_> {
             Size::Axis(value, axis) => {
                 let layer = self.network.add_shape(value.tensor)?;
                 let shape = self.value("shape", layer, self.types.index())?;
-                let (start, one) = (self.int(*axis)?, Sizes::Known(vec![1]));
-                let layer = self.network.add_slice(
-                    shape.tensor,
-                    &[start],
-                    &one,
-                    &[1],
-                    SampleMode::Strict,
-                    None,
-                )?;
+                let part = Part {
+                    start: Sizes::Known(vec![self.int(*axis)?]),
+                    size: Sizes::Known(vec![1]),
+                    stride: Sizes::Known(vec![1]),
+                };
+                let layer = self.network.add_slice(shape.tensor, &part, Outside::Never)?;
                 self.value("size", layer, shape.dtype)
             }
             Size::Product(factors) => {

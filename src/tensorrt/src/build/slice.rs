@@ -2,7 +2,8 @@ use tfjet_core::SampleMode;
 
 use super::shape::Size;
 use super::types::is_float;
-use super::writer::Writer;
+use super::writer::{Value, Writer};
+use crate::network::{Outside, Part, Sizes};
 use crate::{DataType, TensorRtError};
 
 pub(super) fn slice(
@@ -33,28 +34,45 @@ pub(super) fn slice(
     if size.iter().all(Option::is_none) {
         return w.finish(0, input);
     }
+    let part = Part {
+        start: Sizes::Known(start.to_vec()),
+        size: w.sizes(&sizes)?,
+        stride: Sizes::Known(stride.to_vec()),
+    };
+    read(w, input, &part, mode)
+}
+
+/// The layer's output: `part` of `input`.
+pub(super) fn read<'n>(
+    w: &mut Writer<'n, '_, '_>,
+    input: Value<'n>,
+    part: &Part<'n>,
+    mode: SampleMode,
+) -> Result<(), TensorRtError> {
     // Before TensorRT 10 there is no boolean constant to fill with.
     let moved = match mode {
         SampleMode::Fill(_) if input.dtype == DataType::Bool => w.cast(input, DataType::Int32)?,
         _ => input,
     };
-    let fill = match mode {
-        SampleMode::Fill(value) if is_float(moved.dtype) => Some(w.float_scalar(value, moved)?),
+    let outside = match mode {
+        SampleMode::Strict => Outside::Never,
+        SampleMode::Reflect => Outside::Mirror,
+        SampleMode::Symmetric => {
+            return Err(w.fail("TensorRT has no mirroring that repeats the border"));
+        }
+        SampleMode::Fill(value) if is_float(moved.dtype) => {
+            Outside::Fill(w.float_scalar(value, moved)?.tensor)
+        }
         SampleMode::Fill(value) => {
             let whole = if input.dtype == DataType::Bool {
                 i64::from(value != 0.0)
             } else {
                 value as i64
             };
-            Some(w.integer_scalar(whole, moved.dtype)?)
+            Outside::Fill(w.integer_scalar(whole, moved.dtype)?.tensor)
         }
-        _ => None,
     };
-    let sizes = w.sizes(&sizes)?;
-    let fill = fill.map(|value| value.tensor);
-    let layer = w
-        .network
-        .add_slice(moved.tensor, start, &sizes, stride, mode, fill)?;
+    let layer = w.network.add_slice(moved.tensor, part, outside)?;
     let value = w.value("slice", layer, moved.dtype)?;
     let value = w.cast(value, input.dtype)?;
     w.finish(0, value)

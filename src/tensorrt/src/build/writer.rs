@@ -261,6 +261,13 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
         self.constant(Tensor::scalar(value), &dims, self.types.index())
     }
 
+    /// A shape tensor of these elements.
+    pub(super) fn integers(&mut self, values: &[i64]) -> Result<Value<'n>, TensorRtError> {
+        let tensor = Tensor::from_slice(&[values.len()], values);
+        let tensor = tensor.map_err(|error| self.fail(error.to_string()))?;
+        self.constant(tensor, &[values.len()], self.types.index())
+    }
+
     /// The values of `id` as they are stored.
     pub(super) fn weights_view(&self, id: WeightsId) -> Result<TensorView<'w>, TensorRtError> {
         self.weights

@@ -12,10 +12,14 @@ pub(super) const XOR: i32 = 10;
 pub(super) const CHANNEL: i32 = 1;
 /// `SampleMode::kSTRICT_BOUNDS`.
 pub(super) const STRICT_BOUNDS: i32 = 0;
+/// `SampleMode::kWRAP`.
+pub(super) const WRAP: i32 = 1;
 /// `SampleMode::kFILL`.
 pub(super) const FILL: i32 = 3;
 /// `SampleMode::kREFLECT`.
 pub(super) const REFLECT: i32 = 4;
+/// `FillOperation::kLINSPACE`.
+pub(super) const LINSPACE: i32 = 0;
 
 pub(super) fn activation(kind: ActivationType) -> i32 {
     match kind {

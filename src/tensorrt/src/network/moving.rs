@@ -1,12 +1,12 @@
 //! Layers that move data.
 
 use tfjet_core::{
-    GatherMode, InterpolationMode, ResizeCoordinateTransformation, ResizeRounding, SampleMode,
+    GatherMode, InterpolationMode, ResizeCoordinateTransformation, ResizeRounding,
 };
 
 use super::{LayerRef, Network, TensorRef, call, codes};
-use crate::TensorRtError;
 use crate::sys::{Dims, Permutation};
+use crate::{DataType, TensorRtError};
 
 type Added<'n> = Result<LayerRef<'n>, TensorRtError>;
 
@@ -38,6 +38,40 @@ pub enum Sizes<'n> {
         /// How many sizes it holds.
         rank: usize,
     },
+}
+
+impl Sizes<'_> {
+    /// As many values of `placeholder` as there are axes, where a tensor holds the sizes.
+    fn dims(&self, placeholder: i64) -> Result<Dims, TensorRtError> {
+        match self {
+            Self::Known(dims) => Dims::new(dims),
+            Self::Tensor { rank, .. } => Dims::new(&vec![placeholder; *rank]),
+        }
+    }
+}
+
+/// What a slice reads outside of its input.
+#[derive(Debug, Clone, Copy)]
+pub enum Outside<'n> {
+    /// Nothing.
+    Never,
+    /// The input again, from its first element on.
+    Again,
+    /// A scalar of the input's type.
+    Fill(TensorRef<'n>),
+    /// The input mirrored, without repeating the border.
+    Mirror,
+}
+
+/// What a slice takes, one value per axis each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'n> {
+    /// First index.
+    pub start: Sizes<'n>,
+    /// Elements.
+    pub size: Sizes<'n>,
+    /// Step; 0 repeats one element.
+    pub stride: Sizes<'n>,
 }
 
 /// Every method fails with [`TensorRtError`] where the library refuses the layer.
@@ -92,44 +126,36 @@ impl Network<'_> {
         Ok(layer)
     }
 
-    /// `ISliceLayer`; `fill` is the scalar of [`SampleMode::Fill`], of the input's type.
-    ///
-    /// [`SampleMode::Symmetric`] is [`TensorRtError::Unsupported`].
+    /// `ISliceLayer`.
     pub fn add_slice(
         &self,
         input: TensorRef<'_>,
-        start: &[i64],
-        size: &Sizes<'_>,
-        stride: &[i64],
-        mode: SampleMode,
-        fill: Option<TensorRef<'_>>,
+        part: &Part<'_>,
+        outside: Outside<'_>,
     ) -> Added<'_> {
-        let mode = match mode {
-            SampleMode::Strict => codes::STRICT_BOUNDS,
-            SampleMode::Fill(_) => codes::FILL,
-            SampleMode::Reflect => codes::REFLECT,
-            SampleMode::Symmetric => {
-                return Err(TensorRtError::Unsupported {
-                    what: "slice that repeats the border when it mirrors".into(),
-                    version: self.version(),
-                });
-            }
-        };
-        let (start, stride) = (Dims::new(start)?, Dims::new(stride)?);
-        let dims = match size {
-            Sizes::Known(dims) => Dims::new(dims)?,
-            Sizes::Tensor { rank, .. } => Dims::new(&vec![0; *rank])?,
-        };
+        let (start, size, stride) = (
+            part.start.dims(0)?,
+            part.size.dims(0)?,
+            part.stride.dims(1)?,
+        );
         let handle = self.make(
             |s| &s.network_definition.add_slice,
-            (self.own(input)?, &start, &dims, &stride),
+            (self.own(input)?, &start, &size, &stride),
         )?;
+        let mode = match outside {
+            Outside::Never => codes::STRICT_BOUNDS,
+            Outside::Again => codes::WRAP,
+            Outside::Fill(_) => codes::FILL,
+            Outside::Mirror => codes::REFLECT,
+        };
         call::set(&handle, |s| &s.slice_layer.set_mode, (mode,))?;
         let layer = self.layer(handle);
-        if let Sizes::Tensor { tensor, .. } = size {
-            layer.set_input(2, self.own(*tensor)?)?;
+        for (index, sizes) in [(1, &part.start), (2, &part.size), (3, &part.stride)] {
+            if let Sizes::Tensor { tensor, .. } = sizes {
+                layer.set_input(index, self.own(*tensor)?)?;
+            }
         }
-        if let Some(fill) = fill {
+        if let Outside::Fill(fill) = outside {
             layer.set_input(4, self.own(fill)?)?;
         }
         Ok(layer)
@@ -217,5 +243,35 @@ impl Network<'_> {
     pub fn add_shape(&self, input: TensorRef<'_>) -> Added<'_> {
         let handle = self.make(|s| &s.network_definition.add_shape, (self.own(input)?,))?;
         Ok(self.layer(handle))
+    }
+
+    /// `IFillLayer` of `kLINSPACE`: a vector of type `dtype` of as many numbers as `count` (a shape
+    /// tensor of one element) says, from the scalar `start` in steps of `delta` (a vector of one
+    /// element).
+    pub fn add_lin_space(
+        &self,
+        count: TensorRef<'_>,
+        start: TensorRef<'_>,
+        delta: TensorRef<'_>,
+        dtype: DataType,
+    ) -> Added<'_> {
+        let dims = Dims::new(&[0])?;
+        let typed = self.object.api().has(|s| &s.network_definition.add_fill_v2);
+        let handle = if typed {
+            self.make(
+                |s| &s.network_definition.add_fill_v2,
+                (&dims, codes::LINSPACE, dtype.code()),
+            )?
+        } else {
+            self.make(
+                |s| &s.network_definition.add_fill,
+                (&dims, codes::LINSPACE),
+            )?
+        };
+        let layer = self.layer(handle);
+        for (index, input) in [(0, count), (1, start), (2, delta)] {
+            layer.set_input(index, self.own(input)?)?;
+        }
+        Ok(layer)
     }
 }

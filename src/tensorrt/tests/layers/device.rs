@@ -135,7 +135,7 @@ fn run(
     for (i, (_, array)) in pack.inputs().enumerate() {
         let at = position(format!("input:{i}"))?;
         execution.set_input_shape(at, &array.shape)?;
-        uploads.push((at, tensor(edge(engine.io()[at].dtype), array)));
+        uploads.push((at, tensor(edge(engine.io()[at].dtype), &array)));
     }
     let mut downloads: Vec<(usize, Tensor)> = Vec::new();
     for (i, _) in pack.expected().enumerate() {

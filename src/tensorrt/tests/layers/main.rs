@@ -14,6 +14,8 @@ mod arithmetic;
 #[path = "../../../cpu/tests/layers/case.rs"]
 mod case;
 mod device;
+#[path = "../../../cpu/tests/layers/dynamic.rs"]
+mod dynamic;
 mod edges;
 #[path = "../../../cpu/tests/layers/images.rs"]
 mod images;
@@ -57,6 +59,8 @@ fn symbolic(case: &Case) -> Dims {
         Layer::Gather {
             mode: GatherMode::Nd,
         } => Dims::Symbolic(Some(case.inputs[1].1.shape.len() - 1)),
+        // Which axes are resized is known.
+        Layer::ResizeTo { .. } => Dims::Symbolic(Some(0)),
         _ => Dims::Symbolic(None),
     }
 }
@@ -64,7 +68,8 @@ fn symbolic(case: &Case) -> Dims {
 /// Why the version has no layer for the case.
 fn reason(version: Version, case: &Case) -> Option<String> {
     let spec = case::spec(case, Dims::Fixed);
-    refusal(version, &spec, &spec.layers[0])
+    let mut layers = spec.layers.iter();
+    layers.find_map(|layer| refusal(version, &spec, layer))
 }
 
 /// The cases that the library's version has layers for.

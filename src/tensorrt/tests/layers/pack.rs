@@ -59,7 +59,7 @@ impl Pack {
             spec.inputs.extend::<Vec<_>>(moved(&one.inputs));
             spec.outputs.extend::<Vec<_>>(moved(&one.outputs));
             spec.tensors.extend(one.tensors);
-            weights.extend(case.weights.iter().cloned());
+            weights.extend(case.stored());
         }
         let (table, bytes) = case::weights(&weights);
         let words = bytes.chunks(8).map(|chunk| {
@@ -76,8 +76,8 @@ impl Pack {
     }
 
     /// What goes in, in the order of the network's inputs.
-    pub fn inputs(&self) -> impl Iterator<Item = &(DType, Array)> {
-        self.cases.iter().flat_map(|case| &case.inputs)
+    pub fn inputs(&self) -> impl Iterator<Item = (DType, Array)> {
+        self.cases.iter().flat_map(Case::fed)
     }
 
     /// What comes out, in the order of the network's outputs, with its case and its place there.

@@ -32,6 +32,9 @@ pub fn is_expected(version: Version, case: &Case) -> bool {
                 first == DType::I64 && version.flavor == Flavor::TensorRt
             }
         },
+        Layer::Pad { .. } | Layer::Tile => {
+            first == DType::I64 && version.flavor == Flavor::TensorRt
+        }
         Layer::ElementWise { .. } => {
             let arithmetic = ["Sum", "Prod", "Sub", "Div", "FloorDiv", "Pow"];
             let word = case.name.split(' ').next().unwrap_or_default();

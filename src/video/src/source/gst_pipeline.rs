@@ -5,8 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use gstreamer::{self as gst, prelude::*};
+use gstreamer::{self as gst, glib, prelude::*};
 
+use super::{
+    hardware::{Hardware, TO_SYSTEM},
+    spec::Csi,
+};
 use crate::{VideoError, gst as support};
 
 /// Name of the appsink.
@@ -19,27 +23,40 @@ pub(super) const TAIL: &str = "queue name=tfjet_queue max-size-buffers=2 max-siz
     ! videoconvert ! video/x-raw,format=RGB \
     ! appsink name=tfjet_sink sync=false drop=false max-buffers=2 enable-last-sample=false";
 
-/// What the demuxer found.
-#[derive(Debug, Default)]
+/// What the demuxer found, and what decodes it.
+#[derive(Debug, Clone)]
 pub(super) struct Streams {
+    found: Arc<Found>,
+    pub(super) hardware: Arc<Hardware>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
     video: AtomicBool,
     other: AtomicBool,
     complete: AtomicBool,
 }
 
 impl Streams {
+    pub(super) fn new(hardware: Hardware) -> Self {
+        Self {
+            found: Arc::default(),
+            hardware: Arc::new(hardware),
+        }
+    }
+
     pub(super) fn any(&self) -> bool {
-        self.other.load(Ordering::Acquire) || self.video.load(Ordering::Acquire)
+        self.found.other.load(Ordering::Acquire) || self.found.video.load(Ordering::Acquire)
     }
 
     /// Are there streams, but no video among them?
     pub(super) fn without_video(&self) -> bool {
-        self.other.load(Ordering::Acquire) && !self.video.load(Ordering::Acquire)
+        self.found.other.load(Ordering::Acquire) && !self.found.video.load(Ordering::Acquire)
     }
 
     /// Has the demuxer found all streams, and no video among them?
     pub(super) fn complete_without_video(&self) -> bool {
-        self.complete.load(Ordering::Acquire) && !self.video.load(Ordering::Acquire)
+        self.found.complete.load(Ordering::Acquire) && !self.found.video.load(Ordering::Acquire)
     }
 }
 
@@ -48,7 +65,7 @@ pub(super) fn decoding(
     place: &str,
     source: gst::Element,
     caps: &str,
-    streams: &Arc<Streams>,
+    streams: &Streams,
 ) -> Result<gst::Pipeline, VideoError> {
     let decoder = support::make(place, "decodebin")?;
     let pipeline = assemble(place, &decoder, streams)?;
@@ -70,44 +87,43 @@ pub(super) fn decoding(
     Ok(pipeline)
 }
 
-/// An RTSP stream, a hundred milliseconds behind.
-pub(super) fn rtsp(
-    place: &str,
-    url: &str,
-    streams: &Arc<Streams>,
-) -> Result<gst::Pipeline, VideoError> {
-    if !support::exists("rtspsrc") {
-        return Err(support::missing(place, "rtspsrc"));
-    }
-    let decoder = support::make(place, "uridecodebin")?;
-    support::set(place, &decoder, "uri", url)?;
-    decoder.connect("source-setup", false, |values| {
-        let source = values.get(1)?.get::<gst::Element>().ok()?;
-        if source.find_property("latency").is_some() {
-            source.set_property_from_str("latency", "100");
+/// A CSI camera of a Jetson: scaled and turned by the hardware, then copied to system memory.
+pub(super) fn csi(place: &str, camera: &Csi) -> Result<gst::Pipeline, VideoError> {
+    let Csi {
+        sensor,
+        width,
+        height,
+        framerate: (numer, denom),
+        flip,
+    } = camera;
+    for element in ["nvarguscamerasrc", "nvvidconv"] {
+        if !support::exists(element) {
+            return Err(support::missing(place, element));
         }
-        None
-    });
-    assemble(place, &decoder, streams)
+    }
+    let text = format!(
+        "nvarguscamerasrc sensor-id={sensor} \
+         ! video/x-raw(memory:NVMM),width={width},height={height},framerate={numer}/{denom},format=NV12 \
+         ! nvvidconv flip-method={flip} ! video/x-raw,format=BGRx ! {TAIL}"
+    );
+    support::launch(place, &text)
 }
 
 /// A pipeline of a decoding element, whose first video stream goes to the tail.
-fn assemble(
+pub(super) fn assemble(
     place: &str,
     decoder: &gst::Element,
-    streams: &Arc<Streams>,
+    streams: &Streams,
 ) -> Result<gst::Pipeline, VideoError> {
     let pipeline = gst::Pipeline::new();
+    streams.hardware.watch(&pipeline);
+    streams.hardware.guide(decoder);
     let tail = support::bin(place, TAIL)?;
     pipeline
         .add(decoder)
         .and_then(|()| pipeline.add(&tail))
-        .map_err(|error| VideoError::Pipeline {
-            place: place.to_owned(),
-            element: "pipeline".to_owned(),
-            message: error.to_string(),
-        })?;
-    let (weak, state) = (tail.downgrade(), Arc::clone(streams));
+        .map_err(|error| failed(place, &error))?;
+    let (weak, state) = (tail.downgrade(), Arc::clone(&streams.found));
     decoder.connect_pad_added(move |_, pad| {
         let Some(tail) = weak.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
@@ -118,9 +134,18 @@ fn assemble(
             state.video.store(false, Ordering::Release);
         }
     });
-    let state = Arc::clone(streams);
+    let state = Arc::clone(&streams.found);
     decoder.connect_no_more_pads(move |_| state.complete.store(true, Ordering::Release));
     Ok(pipeline)
+}
+
+/// The error for a pipeline that cannot be put together.
+pub(super) fn failed(place: &str, error: &glib::BoolError) -> VideoError {
+    VideoError::Pipeline {
+        place: place.to_owned(),
+        element: "pipeline".to_owned(),
+        message: error.to_string(),
+    }
 }
 
 /// Links a decoded stream to the tail, through `nvvidconv` where it lies in the memory of a
@@ -131,8 +156,7 @@ fn link(pad: &gst::Pad, caps: &gst::CapsRef, tail: &gst::Bin) -> Option<()> {
         .features(0)
         .is_some_and(|features| features.contains("memory:NVMM"));
     if nvmm {
-        let text = "nvvidconv ! video/x-raw,format=BGRx";
-        let convert = gst::parse::bin_from_description(text, true).ok()?;
+        let convert = gst::parse::bin_from_description(TO_SYSTEM, true).ok()?;
         let parent = tail.parent()?.downcast::<gst::Bin>().ok()?;
         parent.add(&convert).ok()?;
         convert.static_pad("src")?.link(&sink).ok()?;

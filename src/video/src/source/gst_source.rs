@@ -1,10 +1,6 @@
 use std::{
     fs,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -13,11 +9,13 @@ use gstreamer_app::AppSink;
 use gstreamer_video::{VideoInfo, VideoMeta};
 
 use super::{
-    SourceOptions, StopHandle, container,
+    Next, SourceOptions, container,
     gst_pipeline::{self, Streams},
+    hardware::{self, Hardware},
+    rtsp,
     spec::SourceSpec,
 };
-use crate::{Frame, VideoError, gst as support};
+use crate::{Frame, VideoError, gst as support, mask_secrets};
 
 /// GStreamer's offset of a buffer that has none.
 const NO_OFFSET: u64 = u64::MAX;
@@ -33,33 +31,50 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(super) struct GstSource {
     pipeline: gst::Pipeline,
     sink: AppSink,
-    streams: Arc<Streams>,
+    streams: Streams,
+    spec: SourceSpec,
+    options: SourceOptions,
     place: String,
-    /// The file that is read, where it is one.
-    file: Option<PathBuf>,
-    device: bool,
-    timeout: Duration,
-    stop: StopHandle,
     live: bool,
     info: Option<(gst::Caps, VideoInfo)>,
     frames: u64,
+    /// When a wait for a frame first found none, since the last frame.
+    waiting_since: Option<Instant>,
     dropped: u64,
     /// An error that came while the first frames were already there.
     pending: Option<VideoError>,
+    /// Is this the second try, after the hardware's decoder gave no frame?
+    fell_back: bool,
     ended: bool,
 }
 
 impl GstSource {
     pub(super) fn open(spec: &SourceSpec, options: &SourceOptions) -> Result<Self, VideoError> {
-        let place = options.text.clone();
-        let mut file = None;
-        let mut device = false;
-        let streams = Arc::new(Streams::default());
+        let mut source = Self::build(spec, options, true)?;
+        if let Err(error) = source.start() {
+            source.fall_back(error)?;
+        }
+        Ok(source)
+    }
+
+    /// Makes the pipeline, but opens nothing.
+    pub(super) fn check(spec: &SourceSpec, options: &SourceOptions) -> Result<(), VideoError> {
+        Self::build(spec, options, true).map(|_| ())
+    }
+
+    fn build(
+        spec: &SourceSpec,
+        options: &SourceOptions,
+        hardware: bool,
+    ) -> Result<Self, VideoError> {
+        let place = mask_secrets(&options.text);
+        if let SourceSpec::File(path) = spec {
+            fs::File::open(path).map_err(|error| VideoError::read(path, error))?;
+        }
+        support::init()?;
+        let streams = Streams::new(Hardware::find(hardware));
         let pipeline = match spec {
             SourceSpec::File(path) => {
-                fs::File::open(path).map_err(|error| VideoError::read(path, error))?;
-                support::init()?;
-                file = Some(path.clone());
                 let text = path.to_str().ok_or_else(|| VideoError::Usage {
                     option: "--source",
                     text: place.clone(),
@@ -70,24 +85,15 @@ impl GstSource {
                 gst_pipeline::decoding(&place, source, "", &streams)?
             }
             SourceSpec::Device { path, caps } => {
-                if let Err(error) = fs::metadata(path) {
-                    return Err(VideoError::MissingDevice {
-                        device: path.display().to_string(),
-                        reason: error.to_string(),
-                    });
-                }
-                support::init()?;
-                device = true;
                 let source = support::make(&place, "v4l2src")?;
                 support::set(&place, &source, "device", &path.to_string_lossy())?;
+                // Buffers that the driver maps, whatever is behind.
+                support::set(&place, &source, "io-mode", "2")?;
                 gst_pipeline::decoding(&place, source, caps, &streams)?
             }
-            SourceSpec::Rtsp(url) => {
-                support::init()?;
-                gst_pipeline::rtsp(&place, url, &streams)?
-            }
+            SourceSpec::Csi(camera) => gst_pipeline::csi(&place, camera)?,
+            SourceSpec::Rtsp(url) => rtsp::pipeline(&place, url, options.timeout, &streams)?,
             SourceSpec::Pipeline(text) => {
-                support::init()?;
                 support::launch(&place, &format!("{text} ! {}", gst_pipeline::TAIL))?
             }
             SourceSpec::Images(path) => {
@@ -98,24 +104,22 @@ impl GstSource {
             .by_name(gst_pipeline::SINK)
             .and_then(|sink| sink.downcast::<AppSink>().ok())
             .ok_or_else(|| support::missing(&place, "appsink"))?;
-        let mut source = Self {
+        Ok(Self {
             pipeline,
             sink,
             streams,
+            spec: spec.clone(),
+            options: options.clone(),
             place,
-            file,
-            device,
-            timeout: options.timeout,
-            stop: options.stop.clone(),
             live: false,
             info: None,
             frames: 0,
+            waiting_since: None,
             dropped: 0,
             pending: None,
+            fell_back: !hardware,
             ended: false,
-        };
-        source.start()?;
-        Ok(source)
+        })
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -139,32 +143,63 @@ impl GstSource {
         (numer > 0 && denom > 0).then_some((numer, denom))
     }
 
-    pub(super) fn next_frame(&mut self, frame: &mut Frame) -> Result<bool, VideoError> {
+    /// Waits at most `wait` for a frame.
+    pub(super) fn poll_frame(
+        &mut self,
+        frame: &mut Frame,
+        wait: Duration,
+    ) -> Result<Next, VideoError> {
         let begin = Instant::now();
-        while !self.ended && !self.stop.is_stopped() {
-            if let Some(sample) = self.sink.try_pull_sample(POLL) {
+        while !self.ended && !self.options.stop.is_stopped() {
+            let left = wait.saturating_sub(begin.elapsed()).as_nanos();
+            let left = gst::ClockTime::from_nseconds(u64::try_from(left).unwrap_or(u64::MAX - 1));
+            if let Some(sample) = self.sink.try_pull_sample(left.min(POLL)) {
                 frame.index = self.frames;
                 self.fill(frame, &sample)?;
                 self.frames += 1;
-                return Ok(true);
+                self.waiting_since = None;
+                if self.frames == 1 {
+                    let path = hardware::path(&self.pipeline, self.fell_back);
+                    tracing::info!(source = self.place, path, "first frame");
+                }
+                return Ok(Next::Frame);
             }
-            if self.sink.is_eos() {
-                self.ended = true;
-                return self.end();
-            }
-            if let Some(error) = self.error() {
-                self.ended = true;
-                return Err(error);
-            }
-            if begin.elapsed() > self.timeout {
-                return Err(self.stalled());
-            }
+            let error = match self.error() {
+                Some(error) => error,
+                None if self.sink.is_eos() => match self.end() {
+                    None => break,
+                    Some(error) => error,
+                },
+                None => {
+                    let since = *self.waiting_since.get_or_insert(begin);
+                    if since.elapsed() <= self.options.timeout {
+                        if begin.elapsed() >= wait {
+                            return Ok(Next::Waiting);
+                        }
+                        continue;
+                    }
+                    self.stalled()
+                }
+            };
+            self.fall_back(error)?;
         }
-        Ok(false)
+        self.ended = true;
+        Ok(Next::End)
+    }
+
+    /// Which elements bring the frames into memory.
+    pub(super) fn path(&self) -> Option<String> {
+        Some(hardware::path(&self.pipeline, self.fell_back))
     }
 
     /// Brings the pipeline to PLAYING; an error, where it cannot give frames.
     fn start(&mut self) -> Result<(), VideoError> {
+        if let SourceSpec::Device { path, .. } = &self.spec {
+            fs::metadata(path).map_err(|error| VideoError::MissingDevice {
+                device: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
+        }
         match self.pipeline.set_state(gst::State::Paused) {
             Ok(gst::StateChangeSuccess::NoPreroll) => self.live(),
             Ok(_) => self.preroll()?,
@@ -188,6 +223,7 @@ impl GstSource {
         self.live = true;
         self.sink.set_max_buffers(1);
         self.sink.set_drop(true);
+        self.sink.set_wait_on_eos(false);
         let Some(queue) = self.pipeline.by_name(gst_pipeline::QUEUE) else {
             return;
         };
@@ -219,7 +255,7 @@ impl GstSource {
         ];
         let begin = Instant::now();
         let mut codec = None;
-        while !self.stop.is_stopped() {
+        while !self.options.stop.is_stopped() {
             let message = bus.timed_pop_filtered(POLL, &kinds);
             match message.as_ref().map(|message| message.view()) {
                 Some(gst::MessageView::AsyncDone(_)) => return Ok(()),
@@ -236,7 +272,7 @@ impl GstSource {
                         self.pending = Some(error);
                         return Ok(());
                     }
-                    return Err(self.explain(error));
+                    return Err(error);
                 }
                 Some(_) => {}
                 None => {
@@ -251,7 +287,7 @@ impl GstSource {
                     if let Some(error) = silent.then(|| self.truncated()).flatten() {
                         return Err(error);
                     }
-                    if begin.elapsed() > self.timeout {
+                    if begin.elapsed() > self.options.timeout {
                         return Err(self.stalled());
                     }
                 }
@@ -292,49 +328,84 @@ impl GstSource {
         frame.set_mapped(mapped, width, height, offset, stride)
     }
 
-    /// The end of the stream: what should the caller know?
-    fn end(&mut self) -> Result<bool, VideoError> {
-        if let Some(error) = self.error() {
-            return Err(error);
-        }
+    /// The error that the end of the stream stands for, if it does.
+    fn end(&self) -> Option<VideoError> {
         match self.truncated() {
-            Some(error) => Err(error),
-            None if self.frames == 0 => Err(VideoError::NoFrames(self.place.clone())),
-            None => Ok(false),
+            None if self.frames == 0 => Some(VideoError::NoFrames(self.place.clone())),
+            error => error,
         }
     }
 
     fn error(&mut self) -> Option<VideoError> {
-        let error = self
-            .pending
+        self.pending
             .take()
-            .or_else(|| support::pop_error(&self.place, &self.pipeline, gst::ClockTime::ZERO))?;
-        Some(self.explain(error))
+            .or_else(|| support::pop_error(&self.place, &self.pipeline, gst::ClockTime::ZERO))
     }
 
     /// What lies behind GStreamer's error, where that is known better.
     fn explain(&self, error: VideoError) -> VideoError {
-        match error {
-            VideoError::Pipeline {
-                element, message, ..
-            } if self.device => VideoError::MissingDevice {
+        let VideoError::Pipeline {
+            element, message, ..
+        } = &error
+        else {
+            return error;
+        };
+        match &self.spec {
+            SourceSpec::Device { .. } | SourceSpec::Csi(_) => VideoError::MissingDevice {
                 device: self.place.clone(),
                 reason: format!("{message} ({element})"),
             },
-            VideoError::Pipeline { .. } if self.streams.without_video() => {
-                VideoError::NoVideoStream(self.place.clone())
-            }
-            VideoError::Pipeline { .. } => self.truncated().unwrap_or(error),
-            _ => error,
+            SourceSpec::Rtsp(url) if self.frames == 0 => match rtsp::unreachable(url) {
+                Some(reason) => VideoError::Unreachable {
+                    place: self.place.clone(),
+                    reason,
+                },
+                None => error,
+            },
+            _ if self.streams.without_video() => VideoError::NoVideoStream(self.place.clone()),
+            _ => self.truncated().unwrap_or(error),
         }
     }
 
+    /// Might the processor decode what the hardware did not?
+    fn blames_hardware(&self, error: &VideoError) -> bool {
+        if self.frames > 0 || self.fell_back || !self.streams.hardware.used() {
+            return false;
+        }
+        match error {
+            _ if !self.live => true,
+            VideoError::Pipeline {
+                element, message, ..
+            } => element.starts_with("nv") || message.contains("negotiat"),
+            VideoError::MissingElement { .. }
+            | VideoError::NoVideoStream(_)
+            | VideoError::Stalled { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Begins again without the hardware's decoder, where the error may be its own; else gives
+    /// the error, explained.
+    fn fall_back(&mut self, error: VideoError) -> Result<(), VideoError> {
+        self.ended = true;
+        if !self.blames_hardware(&error) {
+            return Err(self.explain(error));
+        }
+        tracing::warn!(source = self.place, "decoding in system memory: {error}");
+        // The next pipeline needs the camera.
+        let _ = self.pipeline.set_state(gst::State::Null);
+        *self = Self::build(&self.spec, &self.options, false)?;
+        self.start().map_err(|error| self.explain(error))
+    }
+
     fn truncated(&self) -> Option<VideoError> {
-        let reason = container::truncation(self.file.as_deref()?)?;
+        let SourceSpec::File(path) = &self.spec else {
+            return None;
+        };
         Some(VideoError::Truncated {
             file: self.place.clone(),
             frames: self.frames,
-            reason,
+            reason: container::truncation(path)?,
         })
     }
 
@@ -344,7 +415,7 @@ impl GstSource {
         }
         VideoError::Stalled {
             place: self.place.clone(),
-            seconds: self.timeout.as_secs(),
+            seconds: self.options.timeout.as_secs(),
             frames: self.frames,
         }
     }

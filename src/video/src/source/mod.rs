@@ -1,15 +1,23 @@
 //! Where frames come from.
 
+mod attempt;
+mod clock;
 #[cfg(feature = "gstreamer")]
 mod container;
 #[cfg(feature = "gstreamer")]
 mod gst_pipeline;
 #[cfg(feature = "gstreamer")]
 mod gst_source;
+#[cfg(feature = "gstreamer")]
+mod hardware;
 mod images;
+#[cfg(feature = "gstreamer")]
+mod rtsp;
 mod spec;
+mod supervised;
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,8 +27,9 @@ use std::{
 
 #[cfg(feature = "gstreamer")]
 use self::gst_source::GstSource;
-use self::{images::Images, spec::SourceSpec};
-use crate::{Frame, VideoError};
+pub use self::supervised::{RetryOptions, SupervisedSource};
+use self::{clock::Clock, images::Images, spec::SourceSpec};
+use crate::{Frame, VideoError, mask::Secrets, mask_secrets};
 
 /// Ends a source from another thread, for example from a signal handler.
 #[derive(Debug, Clone, Default)]
@@ -38,15 +47,29 @@ impl StopHandle {
     }
 }
 
+/// What came of a wait for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The frame was filled.
+    Frame,
+    /// No frame came yet.
+    Waiting,
+    /// There is no further frame.
+    End,
+}
+
 /// What to open.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SourceOptions {
     /// The text of `--source`, one of:
     /// - path of a video file, also as `file:` URL
     /// - path of a PNG or JPEG file, or of a folder of such files (read in order of their names)
     /// - `/dev/videoN` or `v4l2:///dev/videoN`, then optionally
     ///   `?width=W&height=H&framerate=N/D`
-    /// - `rtsp://` URL
+    /// - `csi:N`, the CSI camera N of a Jetson, then optionally
+    ///   `?width=W&height=H&framerate=N/D&flip=F` (1280x720 and 30 where not given; `flip` is a
+    ///   `flip-method` of `nvvidconv`: a number from 0 to 7, or a name such as `rotate-180`)
+    /// - `rtsp://` or `rtsps://` URL
     /// - `videotestsrc`, then optionally `:NAME=VALUE,...` (properties of the element, and
     ///   `width`, `height`, `framerate`)
     /// - `gst:PIPELINE`: a pipeline in GStreamer's notation that ends in raw video
@@ -55,15 +78,38 @@ pub struct SourceOptions {
     pub timeout: Duration,
     /// Ends the source.
     pub stop: StopHandle,
+    /// Begin a file or images again at their end?
+    pub repeat: bool,
+}
+
+impl fmt::Debug for SourceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceOptions")
+            .field("text", &mask_secrets(&self.text))
+            .field("timeout", &self.timeout)
+            .field("stop", &self.stop)
+            .field("repeat", &self.repeat)
+            .finish()
+    }
 }
 
 impl SourceOptions {
+    /// Looks for what can be said against the source without opening a camera or a connection: its
+    /// text, elements that are missing, a file that cannot be read.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn check(&self) -> Result<(), VideoError> {
+        Source::check(&SourceSpec::parse(&self.text)?, self)
+    }
+
     /// Opens `text`, waiting at most ten seconds for a frame.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             timeout: Duration::from_secs(10),
             stop: StopHandle::default(),
+            repeat: false,
         }
     }
 }
@@ -76,7 +122,11 @@ impl SourceOptions {
 pub struct Source {
     inner: Inner,
     name: String,
-    stop: StopHandle,
+    options: SourceOptions,
+    secrets: Secrets,
+    clock: Clock,
+    /// Did a frame come since the source began, or began again?
+    began: bool,
 }
 
 #[derive(Debug)]
@@ -86,6 +136,26 @@ enum Inner {
     Gst(Box<GstSource>),
 }
 
+impl Inner {
+    fn open(options: &SourceOptions) -> Result<Self, VideoError> {
+        match SourceSpec::parse(&options.text)? {
+            SourceSpec::Images(path) => Ok(Self::Images(Images::open(&path)?)),
+            #[cfg(feature = "gstreamer")]
+            spec => Ok(Self::Gst(Box::new(GstSource::open(&spec, options)?))),
+            #[cfg(not(feature = "gstreamer"))]
+            _ => Err(without_gstreamer(options)),
+        }
+    }
+}
+
+#[cfg(not(feature = "gstreamer"))]
+fn without_gstreamer(options: &SourceOptions) -> VideoError {
+    VideoError::NoGStreamer(format!(
+        "this program was built without it and cannot read {}",
+        mask_secrets(&options.text)
+    ))
+}
+
 impl Source {
     /// Opens a source and waits until it can give frames.
     ///
@@ -93,23 +163,28 @@ impl Source {
     /// [`VideoError::is_usage`] where the text is wrong, [`VideoError::is_missing`] where a
     /// camera, GStreamer or one of its elements is missing; else the source is bad.
     pub fn open(options: &SourceOptions) -> Result<Self, VideoError> {
-        let inner = match SourceSpec::parse(&options.text)? {
-            SourceSpec::Images(path) => Inner::Images(Images::open(&path)?),
-            #[cfg(feature = "gstreamer")]
-            spec => Inner::Gst(Box::new(GstSource::open(&spec, options)?)),
-            #[cfg(not(feature = "gstreamer"))]
-            _ => {
-                return Err(VideoError::NoGStreamer(format!(
-                    "this program was built without it and cannot read {}",
-                    options.text
-                )));
-            }
-        };
+        let secrets = Secrets::of(&options.text);
+        let inner = Inner::open(options).map_err(|error| error.masked(&secrets))?;
         Ok(Self {
             inner,
-            name: options.text.clone(),
-            stop: options.stop.clone(),
+            name: mask_secrets(&options.text),
+            options: options.clone(),
+            secrets,
+            clock: Clock::default(),
+            began: false,
         })
+    }
+
+    /// What can be said against a source without opening a camera or a connection.
+    fn check(spec: &SourceSpec, options: &SourceOptions) -> Result<(), VideoError> {
+        let checked = match spec {
+            SourceSpec::Images(path) => Images::open(path).map(|_| ()),
+            #[cfg(feature = "gstreamer")]
+            spec => GstSource::check(spec, options),
+            #[cfg(not(feature = "gstreamer"))]
+            _ => Err(without_gstreamer(options)),
+        };
+        checked.map_err(|error| error.masked(&Secrets::of(&options.text)))
     }
 
     /// Fills `frame` with the next frame; `false` at the end of the source or once it is stopped.
@@ -119,17 +194,60 @@ impl Source {
     /// source without any frame gives [`VideoError::NoFrames`]; a source that gives nothing for
     /// [`SourceOptions::timeout`] is [`VideoError::Stalled`].
     pub fn next_frame(&mut self, frame: &mut Frame) -> Result<bool, VideoError> {
-        if self.stop.is_stopped() {
-            return Ok(false);
-        }
-        match &mut self.inner {
-            Inner::Images(images) => images.next_frame(frame),
-            #[cfg(feature = "gstreamer")]
-            Inner::Gst(source) => source.next_frame(frame),
+        loop {
+            match self.poll_frame(frame, Duration::from_secs(1))? {
+                Next::Frame => return Ok(true),
+                Next::End => return Ok(false),
+                Next::Waiting => {}
+            }
         }
     }
 
-    /// The text that was opened.
+    /// Fills `frame` with the next frame, if one comes within `wait`. Beginning again at the end
+    /// of a file may take longer.
+    fn poll_frame(&mut self, frame: &mut Frame, wait: Duration) -> Result<Next, VideoError> {
+        self.poll(frame, wait)
+            .map_err(|error| error.masked(&self.secrets))
+    }
+
+    #[cfg_attr(
+        not(feature = "gstreamer"),
+        expect(unused_variables, reason = "images are there at once")
+    )]
+    fn poll(&mut self, frame: &mut Frame, wait: Duration) -> Result<Next, VideoError> {
+        if self.options.stop.is_stopped() {
+            return Ok(Next::End);
+        }
+        let next = match &mut self.inner {
+            Inner::Images(images) => match images.next_frame(frame)? {
+                true => Next::Frame,
+                false => Next::End,
+            },
+            #[cfg(feature = "gstreamer")]
+            Inner::Gst(source) => source.poll_frame(frame, wait)?,
+        };
+        match next {
+            Next::Frame => {
+                self.began = true;
+                let (live, rate) = (self.is_live(), self.frame_rate());
+                self.clock.stamp(frame, live, rate);
+            }
+            Next::End if self.begins_again() => {
+                self.inner = Inner::open(&self.options)?;
+                self.clock.restart();
+                self.began = false;
+                return Ok(Next::Waiting);
+            }
+            _ => {}
+        }
+        Ok(next)
+    }
+
+    fn begins_again(&self) -> bool {
+        self.options.repeat && self.began && !self.is_live() && !self.options.stop.is_stopped()
+    }
+
+    /// The text that was opened, secrets masked.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -163,8 +281,19 @@ impl Source {
         }
     }
 
+    /// Which elements bring the frames into memory, for people: `nvv4l2decoder, nvvidconv`, or
+    /// `avdec_h264 in system memory`. A live source may only know after its first frame; `None`
+    /// for images.
+    pub fn path(&self) -> Option<String> {
+        match &self.inner {
+            Inner::Images(_) => None,
+            #[cfg(feature = "gstreamer")]
+            Inner::Gst(source) => source.path(),
+        }
+    }
+
     /// Ends this source from another thread.
     pub fn stop_handle(&self) -> StopHandle {
-        self.stop.clone()
+        self.options.stop.clone()
     }
 }

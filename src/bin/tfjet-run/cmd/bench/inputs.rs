@@ -5,17 +5,17 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use tfjet::core::{DType, Tensor};
 use tfjet::exit::Usage;
-use tfjet::runtime::{Session, read_npz};
+use tfjet::runtime::{Model, read_npz};
 use tfjet::shapes::ShapeFlag;
 
 /// One tensor for each input of the model: from a file, or noise of the model's shape, where the
 /// flags give the sizes that it leaves open.
 pub(super) fn fill(
-    session: &Session,
+    model: &Model,
     shapes: &[ShapeFlag],
     file: Option<&Path>,
 ) -> anyhow::Result<Vec<Tensor>> {
-    let specs = &session.manifest().inputs;
+    let specs = &model.manifest().inputs;
     if let Some(file) = file {
         return tfjet::arrays::inputs(specs, read_npz(file)?)
             .with_context(|| file.display().to_string());
@@ -55,13 +55,10 @@ pub(super) fn fill(
 }
 
 /// The tensors in the memory from which the session reads fastest.
-pub(super) fn in_session_memory(
-    session: &Session,
-    given: &[Tensor],
-) -> anyhow::Result<Vec<Tensor>> {
+pub(super) fn in_session_memory(model: &Model, given: &[Tensor]) -> anyhow::Result<Vec<Tensor>> {
     let mut filled = Vec::with_capacity(given.len());
     for (index, tensor) in given.iter().enumerate() {
-        let mut copy = session.input_tensor(index);
+        let mut copy = model.input_tensor(index);
         copy.copy_from(&tensor.view())?;
         filled.push(copy);
     }

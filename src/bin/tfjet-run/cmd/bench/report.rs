@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tfjet::core::{Tensor, TensorView};
-use tfjet::runtime::Session;
+use tfjet::runtime::{CacheCounters, Model, Session};
 
 use super::Lane;
 use super::layers::LayerRow;
 use super::timing::Percentiles;
-use crate::backend::BackendSummary;
+use crate::backend::{BackendSummary, counters_text};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -29,6 +29,9 @@ pub(super) struct Report {
     resident: Option<ResidentTotal>,
     no_resident: Option<String>,
     layers: Option<Layers>,
+    /// What the first stream's model did for shapes that came, with `--dynamic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_cache: Option<CacheCounters>,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,14 +160,14 @@ impl Layers {
 
 impl Report {
     pub(super) fn new(
-        sessions: &[Session],
+        models: &[Model],
         backend: BackendSummary,
         inputs: &[Tensor],
         load: Duration,
         lanes: &[Lane],
         layers: Option<Layers>,
     ) -> anyhow::Result<Self> {
-        let first = sessions.first().map(Session::manifest);
+        let first = models.first().map(Model::manifest);
         let specs = first.map_or(&[][..], |manifest| &manifest.inputs);
         let batch = inputs
             .first()
@@ -211,7 +214,7 @@ impl Report {
             batch,
             streams: lanes.len(),
             load_ms: millis(load),
-            device_bytes: sessions.iter().map(Session::device_bytes).sum(),
+            device_bytes: models.iter().map(Model::device_bytes).sum(),
             host_to_host: HostToHost {
                 runs: all.len(),
                 per_second,
@@ -222,6 +225,7 @@ impl Report {
             resident,
             no_resident,
             layers,
+            engine_cache: models.first().and_then(Model::counters),
         })
     }
 
@@ -303,6 +307,9 @@ impl Report {
                 writeln!(to, "input resident on the device: not measured, {reason}")?
             }
             (None, None) => {}
+        }
+        if let Some(counters) = &self.engine_cache {
+            writeln!(to, "shapes: {}", counters_text(counters))?;
         }
         self.layers
             .as_ref()

@@ -5,7 +5,8 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tfjet::shapes::ShapeRange;
+use tfjet::profiles::range_text;
+use tfjet::shapes::Profile;
 
 /// Where an engine comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,7 +25,7 @@ pub(super) struct SegmentReport {
     /// How long the build took, also where it was an earlier one.
     pub(super) seconds: f32,
     pub(super) len_bytes: usize,
-    pub(super) profiles: Vec<Vec<ShapeRange>>,
+    pub(super) profiles: Vec<Profile>,
     pub(super) file: String,
 }
 
@@ -35,6 +36,8 @@ pub(super) struct Report {
     pub(super) machine: String,
     pub(super) precision: &'static str,
     pub(super) flags: String,
+    /// Which of the bundle's targets it is and why, where the bundle is for several.
+    pub(super) target: Option<String>,
     pub(super) cache: String,
     /// Where the bundle with engines was written.
     pub(super) written: Option<String>,
@@ -57,21 +60,31 @@ impl Report {
             "engines  {} for {}, {}, {}\n",
             self.bundle, self.machine, self.precision, self.flags
         );
+        if let Some(target) = &self.target {
+            writeln!(text, "bundle   {target}")?;
+        }
         for segment in &self.segments {
             let status = match segment.status {
                 Status::Built => format!("built in {:.1} s", segment.seconds),
                 Status::Cached => "in the cache".into(),
                 Status::Bundle => "from the bundle".into(),
             };
-            let shapes: Vec<String> = segment.profiles.iter().flatten().map(shapes).collect();
-            writeln!(
+            write!(
                 text,
-                "segment  {} {}: {status}, {:.1} MiB, {}",
+                "segment  {} {}: {status}, {:.1} MiB, ",
                 segment.segment,
                 segment.name,
                 segment.len_bytes as f64 / f64::from(1 << 20),
-                shapes.join(", ")
             )?;
+            match segment.profiles.as_slice() {
+                [only] => writeln!(text, "{}", shapes(only))?,
+                several => {
+                    writeln!(text, "{} profiles", several.len())?;
+                    for (index, profile) in several.iter().enumerate() {
+                        writeln!(text, "         profile {index}: {}", shapes(profile))?;
+                    }
+                }
+            }
         }
         if self.segments.is_empty() {
             writeln!(text, "segments none, so there is nothing to build")?;
@@ -84,17 +97,8 @@ impl Report {
     }
 }
 
-/// `1x3`, or `1x3:8x3:8x3`.
-fn shapes([min, opt, max]: &ShapeRange) -> String {
-    let text = |sizes: &[u64]| {
-        let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
-        match sizes.is_empty() {
-            true => "scalar".to_owned(),
-            false => sizes.join("x"),
-        }
-    };
-    match min == max {
-        true => text(opt),
-        false => format!("{}:{}:{}", text(min), text(opt), text(max)),
-    }
+/// The shapes of all inputs.
+fn shapes(profile: &Profile) -> String {
+    let ranges: Vec<String> = profile.iter().map(range_text).collect();
+    ranges.join(", ")
 }

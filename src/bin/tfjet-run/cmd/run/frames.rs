@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use tfjet::core::{Manifest, Tensor};
 use tfjet::exit::Usage;
-use tfjet::runtime::{Latency, Session};
+use tfjet::runtime::{CacheCounters, Latency, Model};
 use tfjet::video::{
     Frame, Labels, Overlay, Placement, Preprocessor, Results, SinkOptions, SinkSpec, Sinks, Source,
     SourceOptions, Status, VideoError, decode,
@@ -15,7 +15,7 @@ use tfjet::video::{
 
 use super::memory::peak_mib;
 use super::{Cmd, millis};
-use crate::backend::{BackendSummary, Opened};
+use crate::backend::{BackendSummary, Opened, counters_text};
 
 /// What a run came to.
 #[derive(Serialize)]
@@ -35,6 +35,9 @@ struct Summary {
     /// Detections beyond what a frame can hold.
     left_out: usize,
     peak_rss_mib: Option<f64>,
+    /// What the model did for shapes that came, with `--dynamic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_cache: Option<CacheCounters>,
 }
 
 /// How often the progress line changes.
@@ -45,7 +48,7 @@ const MAX_OUTPUTS: usize = 32;
 
 /// What the loop reuses from frame to frame.
 struct Loop {
-    session: Session,
+    model: Model,
     manifest: Manifest,
     preprocessor: Preprocessor,
     overlay: Overlay,
@@ -60,8 +63,8 @@ struct Loop {
 }
 
 pub(super) fn run(cmd: &Cmd, text: &str, opened: Opened) -> anyhow::Result<()> {
-    let Opened { session, backend } = opened;
-    let manifest = session.manifest().clone();
+    let Opened { model, backend } = opened;
+    let manifest = model.manifest().clone();
     let (Some(preprocess), [input]) = (&manifest.preprocess, manifest.inputs.as_slice()) else {
         bail!(Usage(format!(
             "the bundle `{}` says no way from a frame to its {} inputs: convert it with \
@@ -77,7 +80,17 @@ pub(super) fn run(cmd: &Cmd, text: &str, opened: Opened) -> anyhow::Result<()> {
         .collect::<Result<_, VideoError>>()?;
     let options = SourceOptions::new(text);
     let stop = options.stop.clone();
-    ctrlc::set_handler(move || stop.stop()).context("signal handler")?;
+    let builds = match &model {
+        Model::Fixed(_) => None,
+        Model::ByShape(sessions) => Some(sessions.watch()),
+    };
+    let stop = move || {
+        stop.stop();
+        if let Some(builds) = &builds {
+            builds.stop();
+        }
+    };
+    ctrlc::set_handler(stop).context("signal handler")?;
     let mut source = Source::open(&options)?;
     let labels = Labels::new(manifest.labels.clone(), &manifest.decoder);
     let sink_options = SinkOptions {
@@ -102,7 +115,7 @@ pub(super) fn run(cmd: &Cmd, text: &str, opened: Opened) -> anyhow::Result<()> {
         not_finite: 0,
         left_out: 0,
         manifest,
-        session,
+        model,
     };
     let limit = cmd.frames.unwrap_or(u64::MAX);
     frame_loop
@@ -162,7 +175,7 @@ impl Loop {
     }
 
     fn infer(&mut self, placement: &Placement) -> anyhow::Result<()> {
-        let outputs = self.session.run(&[self.input.view()])?;
+        let outputs = self.model.run(&[self.input.view()])?;
         let views: heapless::Vec<_, MAX_OUTPUTS> = outputs
             .iter()
             .map(|(_, view)| view)
@@ -191,6 +204,7 @@ impl Loop {
             not_finite: self.not_finite,
             left_out: self.left_out,
             peak_rss_mib: peak_mib(),
+            engine_cache: self.model.counters(),
         }
     }
 }
@@ -202,7 +216,7 @@ fn print(summary: &Summary, json: bool, to_stderr: bool) -> anyhow::Result<()> {
     } else {
         format!(
             "model    {}\ndevice   {}\nsegments {} ({} ops outside)\nframes   {} at {:.1} fps\n\
-             latency  p50 {:.1} ms, p99 {:.1} ms\ndropped  {}{}",
+             latency  p50 {:.1} ms, p99 {:.1} ms\ndropped  {}{}{}",
             summary.model,
             summary.backend.text(),
             summary.segments,
@@ -216,6 +230,13 @@ fn print(summary: &Summary, json: bool, to_stderr: bool) -> anyhow::Result<()> {
                 (0, 0) => String::new(),
                 (n, l) => format!("\nignored  {n} rows that are not finite, {l} beyond the limit"),
             },
+            summary
+                .engine_cache
+                .as_ref()
+                .map_or_else(String::new, |it| format!(
+                    "\nshapes   {}",
+                    counters_text(it)
+                )),
         )
     };
     let written = match to_stderr {

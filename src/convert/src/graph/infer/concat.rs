@@ -3,7 +3,7 @@
 use tfjet_core::{Dim, Shape};
 
 use super::{Context, InferError, elements_of, fact, impossible, normalize_axis};
-use crate::graph::{WireFact, output_count};
+use crate::graph::{Formula, SymbolicInt, WireFact, output_count};
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     match context.node.op.as_str() {
@@ -37,14 +37,14 @@ fn concat(
     let rank = shapes[0].rank();
     let axis = normalize_axis(axis, rank)?;
     let mut dims = shapes[0].0.clone();
-    let mut joined = Some(0usize);
+    let mut joined = Some(Formula::default());
     for shape in &shapes {
         if shape.rank() != rank {
             return impossible(format!("cannot concatenate {} and {shape}", shapes[0]));
         }
         for (index, dim) in shape.dims().iter().enumerate() {
             if index == axis {
-                joined = joined.and_then(|sum| sum.checked_add(dim.fixed()?));
+                joined = joined.and_then(|sum| sum.add(&context.sizes.formula(dim)));
                 continue;
             }
             match (&dims[index], dim) {
@@ -60,10 +60,10 @@ fn concat(
         }
     }
     if shapes.len() > 1 {
-        dims[axis] = joined.map_or_else(|| context.symbol(0, axis), Dim::Fixed);
+        dims[axis] = context.dim(joined, 0, axis);
     }
     let mut result = fact(dtype, Some(Shape(dims)));
-    if rank == 1 {
+    if rank == 1 || rank == 2 && axis == 0 {
         result.elements = elements_of(facts).map(|parts| parts.concat());
     }
     Ok(vec![result])
@@ -90,7 +90,7 @@ fn pack(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     }
     dims.insert(axis, Dim::Fixed(context.inputs.len()));
     let mut result = fact(dtype, Some(Shape(dims)));
-    if shape.rank() == 0 {
+    if shape.rank() == 0 || shape.rank() == 1 && axis == 0 {
         result.elements = elements_of(&context.inputs).map(|parts| parts.concat());
     }
     Ok(vec![result])
@@ -145,34 +145,35 @@ fn split(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
             .collect());
     };
     let axis = normalize_axis(axis, shape.rank())?;
-    let whole = shape.dims()[axis].fixed();
-    let sizes: Vec<Option<usize>> = if by_sizes {
-        let sizes = context.integers(1)?.unwrap_or_default();
-        let known = sizes
+    let whole = &shape.dims()[axis];
+    let size = context.sizes.formula(whole);
+    let sizes: Vec<Option<Formula>> = if by_sizes {
+        let parts = context.elements(1)?.unwrap_or_default();
+        let rest = parts
             .iter()
-            .filter_map(|&size| usize::try_from(size).ok())
-            .fold(0usize, usize::saturating_add);
+            .filter(|part| **part != SymbolicInt::Known(-1))
+            .try_fold(size, |rest, part| rest.sub(&part.formula()?));
         (0..count)
-            .map(|i| match sizes.get(i) {
-                Some(-1) => whole.and_then(|whole| whole.checked_sub(known)),
-                Some(&size) => usize::try_from(size).ok(),
-                None => None,
+            .map(|i| match parts.get(i)? {
+                SymbolicInt::Known(-1) => rest.clone(),
+                part => part.formula(),
             })
             .collect()
     } else {
-        if let Some(whole) = whole
+        if let Some(whole) = whole.fixed()
             && (count == 0 || !whole.is_multiple_of(count))
         {
             return impossible(format!("cannot split axis {axis} of {shape} into {count}"));
         }
-        vec![whole.and_then(|whole| whole.checked_div(count)); count]
+        let parts = i64::try_from(count).unwrap_or(i64::MAX);
+        vec![size.floor_div(&Formula::from(parts)); count]
     };
     Ok(sizes
         .into_iter()
         .enumerate()
         .map(|(slot, size)| {
             let mut dims = shape.0.clone();
-            dims[axis] = size.map_or_else(|| context.symbol(slot, axis), Dim::Fixed);
+            dims[axis] = context.dim(size, slot, axis);
             fact(dtype, Some(Shape(dims)))
         })
         .collect())

@@ -3,7 +3,7 @@
 use tfjet_core::{Dim, Shape};
 
 use super::{Context, InferError, fact, impossible};
-use crate::graph::WireFact;
+use crate::graph::{Formula, WireFact};
 
 /// Axes (batch, height, width, channels) of a layout.
 pub(crate) fn image_axes(data_format: &str) -> Result<[usize; 4], InferError> {
@@ -88,7 +88,6 @@ pub(super) fn slide(
             }
             other => return impossible(format!("padding `{other}` is not known")),
         };
-        let symbol = || context.symbol(0, axis);
         dims[spatial] = match (&image.dims()[axis], window[spatial]) {
             (Dim::Fixed(size), Some(window)) => {
                 match window_output(*size, window, stride, dilations[spatial], pad) {
@@ -101,14 +100,34 @@ pub(super) fn slide(
                 }
             }
             (dim @ Dim::Symbolic(_), _) if stride == 1 && pad == Padding::Same => dim.clone(),
-            // Equal formulas get equal names, so that branches of equal size meet again.
-            (Dim::Symbolic(name), _) if pad == Padding::Same => {
-                Dim::Symbolic(format!("ceil({name}/{stride})"))
+            (dim, window) => {
+                let size = context.sizes.formula(dim);
+                context.dim(slid(&size, window, stride, dilations[spatial], pad), 0, axis)
             }
-            _ => symbol(),
         };
     }
     Ok(dims)
+}
+
+/// [`window_output`] of an axis whose size only the run time knows.
+fn slid(
+    size: &Formula,
+    window: Option<usize>,
+    stride: usize,
+    dilation: usize,
+    padding: Padding,
+) -> Option<Formula> {
+    let number = |number: usize| i64::try_from(number).ok();
+    let stride = number(stride).filter(|stride| *stride > 0)?;
+    match padding {
+        Padding::Same => size.ceil_div(stride),
+        Padding::Explicit(before, after) => {
+            let extent = window?.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+            let offset = number(before.checked_add(after)?)?.checked_sub(number(extent)?)?;
+            let steps = size.add(&Formula::from(offset))?.floor_div(&Formula::from(stride))?;
+            steps.add(&Formula::from(1))
+        }
+    }
 }
 
 pub(super) fn image_output(

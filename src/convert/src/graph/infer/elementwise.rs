@@ -3,7 +3,7 @@
 use tfjet_core::{AttrValue, DType, Dim, Shape};
 
 use super::{Context, InferError, broadcast, fact};
-use crate::graph::{SymbolicInt, WireFact};
+use crate::graph::{Formula, SymbolicInt, WireFact};
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     let first = context.dtype(0);
@@ -12,7 +12,7 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
         | "TruncateMod" | "TruncateDiv" | "Minimum" | "Maximum" | "Pow" | "SquaredDifference"
         | "DivNoNan" | "Atan2" => {
             let mut result = pairwise(context, first)?;
-            result.elements = arithmetic(context);
+            result.elements = arithmetic(context, &result);
             Ok(vec![result])
         }
         "Greater" | "GreaterEqual" | "Less" | "LessEqual" | "Equal" | "NotEqual" | "LogicalAnd"
@@ -41,9 +41,7 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
         "Cast" => {
             let to = context.attrs.dtype("DstT").ok();
             let mut result = like(context, to)?;
-            if matches!(to, Some(DType::I32 | DType::I64)) {
-                result.elements.clone_from(&context.input(0)?.elements);
-            }
+            result.elements = cast(context.input(0)?, to);
             Ok(vec![result])
         }
         "FusedBatchNorm" | "FusedBatchNormV2" | "FusedBatchNormV3" => {
@@ -61,7 +59,7 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
                 "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" => {
                     context.input(0)?.elements.clone()
                 }
-                _ => None,
+                op => each(op, context.input(0)?),
             };
             Ok(vec![result])
         }
@@ -106,40 +104,116 @@ fn pairwise(context: &Context<'_>, dtype: Option<DType>) -> Result<WireFact, Inf
     Ok(fact(dtype, Some(shape)))
 }
 
-/// Arithmetic on shape vectors: numbers with numbers, and what leaves a symbol as it is.
-fn arithmetic(context: &Context<'_>) -> Option<Vec<SymbolicInt>> {
+/// The types in which sizes are computed.
+fn holds_sizes(dtype: Option<DType>) -> bool {
+    matches!(dtype, Some(DType::I32 | DType::I64 | DType::F32 | DType::F64))
+}
+
+fn is_integer(dtype: Option<DType>) -> bool {
+    matches!(dtype, Some(DType::I32 | DType::I64))
+}
+
+fn cast(input: &WireFact, to: Option<DType>) -> Option<Vec<SymbolicInt>> {
+    if !holds_sizes(to) || !holds_sizes(input.dtype) {
+        return None;
+    }
+    let elements = input.elements.as_ref()?.iter();
+    Some(if is_integer(to) {
+        elements.map(SymbolicInt::truncated).collect()
+    } else {
+        elements.cloned().collect()
+    })
+}
+
+/// Do floats hold fractions of this denominator without rounding?
+fn is_exact(denominator: i64) -> bool {
+    denominator.count_ones() == 1
+}
+
+/// A function of each element.
+fn each(op: &str, input: &WireFact) -> Option<Vec<SymbolicInt>> {
+    if !holds_sizes(input.dtype) {
+        return None;
+    }
+    let one = |element: &SymbolicInt| {
+        let (numerator, denominator) = element.ratio()?;
+        let by = Formula::from(denominator);
+        match op {
+            "Neg" => Some(SymbolicInt::from_ratio(numerator.scaled(-1)?, denominator)),
+            "Abs" if numerator.low()? >= 0 => Some(element.clone()),
+            "Square" if is_exact(denominator) => {
+                let square = numerator.mul(&numerator)?;
+                Some(SymbolicInt::from_ratio(square, denominator.checked_mul(denominator)?))
+            }
+            "Floor" => Some(SymbolicInt::from(numerator.floor_div(&by))),
+            "Ceil" => Some(SymbolicInt::from(numerator.ceil_div(denominator))),
+            "Round" | "Rint" if denominator == 1 => Some(element.clone()),
+            _ => None,
+        }
+    };
+    if !matches!(op, "Neg" | "Abs" | "Square" | "Floor" | "Ceil" | "Round" | "Rint") {
+        return None;
+    }
+    let elements = input.elements.as_ref()?.iter();
+    Some(elements.map(|element| one(element).unwrap_or(SymbolicInt::Unknown)).collect())
+}
+
+/// Arithmetic on sizes.
+fn arithmetic(context: &Context<'_>, result: &WireFact) -> Option<Vec<SymbolicInt>> {
     let a = context.inputs.first()?.elements.as_ref()?;
     let b = context.inputs.get(1)?.elements.as_ref()?;
     let len = a.len().max(b.len());
-    let at =
-        |side: &[SymbolicInt], i: usize| side.get(if side.len() == 1 { 0 } else { i }).cloned();
+    let fits = |side: &[SymbolicInt]| side.len() == 1 || side.len() == len;
+    if !holds_sizes(result.dtype)
+        || result.shape.as_ref().and_then(Shape::elements) != Some(len)
+        || !fits(a)
+        || !fits(b)
+    {
+        return None;
+    }
+    let at = |side: &[SymbolicInt], i: usize| side.get(if side.len() == 1 { 0 } else { i }).cloned();
     let op = context.node.op.as_str();
+    let integer = is_integer(result.dtype);
     (0..len)
         .map(|i| {
             let (x, y) = (at(a, i)?, at(b, i)?);
-            Some(match (op, x, y) {
-                (_, SymbolicInt::Known(x), SymbolicInt::Known(y)) => {
-                    known(op, x, y).map_or(SymbolicInt::Unknown, SymbolicInt::Known)
-                }
-                ("Mul", SymbolicInt::Known(1), s) | ("Mul", s, SymbolicInt::Known(1)) => s,
-                ("Add" | "AddV2", SymbolicInt::Known(0), s)
-                | ("Add" | "AddV2" | "Sub", s, SymbolicInt::Known(0)) => s,
-                ("FloorDiv" | "Div", s, SymbolicInt::Known(1)) => s,
-                ("Minimum" | "Maximum", x, y) if x == y => x,
-                _ => SymbolicInt::Unknown,
-            })
+            Some(pair(op, integer, &x, &y).unwrap_or(SymbolicInt::Unknown))
         })
         .collect()
 }
 
-fn known(op: &str, x: i64, y: i64) -> Option<i64> {
+fn pair(op: &str, integer: bool, x: &SymbolicInt, y: &SymbolicInt) -> Option<SymbolicInt> {
+    let ((a, by_a), (b, by_b)) = (x.ratio()?, y.ratio()?);
+    if !is_exact(by_a) || !is_exact(by_b) {
+        return None;
+    }
+    let by_both = by_a.checked_mul(by_b)?;
+    // Both over the common denominator.
+    let (wide_a, wide_b) = (a.scaled(by_b)?, b.scaled(by_a)?);
+    let over = |numerator: Formula| Some(SymbolicInt::from_ratio(numerator, by_both));
+    let floor = || wide_a.floor_div(&wide_b);
+    let truncates = || Some(wide_a.low()? >= 0 && wide_b.low()? >= 0);
     match op {
-        "Add" | "AddV2" => x.checked_add(y),
-        "Sub" => x.checked_sub(y),
-        "Mul" => x.checked_mul(y),
-        "Minimum" => Some(x.min(y)),
-        "Maximum" => Some(x.max(y)),
-        "FloorDiv" => (y != 0).then(|| x.div_euclid(y)).filter(|_| y > 0),
+        "Add" | "AddV2" => over(wide_a.add(&wide_b)?),
+        "Sub" => over(wide_a.sub(&wide_b)?),
+        "Mul" => over(a.mul(&b)?),
+        "Minimum" => over(wide_a.smaller(&wide_b)?),
+        "Maximum" => over(wide_a.larger(&wide_b)?),
+        "FloorDiv" => Some(SymbolicInt::from(floor())),
+        "FloorMod" => over(wide_a.sub(&floor()?.mul(&wide_b)?)?),
+        "Div" | "TruncateDiv" | "RealDiv" if integer => {
+            let exact = || wide_a.exact_div(&wide_b);
+            let quotient = if truncates()? { floor() } else { exact() };
+            Some(SymbolicInt::from(quotient))
+        }
+        "Mod" | "TruncateMod" if integer && truncates()? => {
+            over(wide_a.sub(&floor()?.mul(&wide_b)?)?)
+        }
+        "Div" | "RealDiv" => match (wide_a.exact_div(&wide_b), wide_b.known()) {
+            (Some(quotient), _) => Some(SymbolicInt::from(quotient)),
+            (None, Some(by @ 1..)) => Some(SymbolicInt::from_ratio(wide_a, by)),
+            _ => None,
+        },
         _ => None,
     }
 }

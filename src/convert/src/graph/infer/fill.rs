@@ -1,10 +1,10 @@
 //! `Fill`, `Range`, `ZerosLike` and `OnesLike`.
 
-use tfjet_core::{DType, Dim, Shape};
+use tfjet_core::{DType, Shape};
 
 use super::reshape::shape_from_elements;
 use super::{Context, InferError, fact};
-use crate::graph::WireFact;
+use crate::graph::{Formula, WireFact};
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     match context.node.op.as_str() {
@@ -23,26 +23,32 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
         }
         "Range" => {
             let dtype = context.dtype(0).or(Some(DType::I32));
-            let size = match (context.scalar(0)?, context.scalar(1)?, context.scalar(2)?) {
-                (Some(start), Some(limit), Some(delta)) if delta != 0 => {
-                    let distance = if delta > 0 {
-                        limit - start
-                    } else {
-                        start - limit
-                    };
-                    usize::try_from(
-                        distance
-                            .max(0)
-                            .unsigned_abs()
-                            .div_ceil(delta.unsigned_abs()),
-                    )
-                    .ok()
-                }
-                _ => None,
-            };
-            let dim = size.map_or_else(|| context.symbol(0, 0), Dim::Fixed);
+            let dim = context.dim(range_len(context)?, 0, 0);
             Ok(vec![fact(dtype, Some(Shape(vec![dim])))])
         }
         _ => Ok(vec![fact(context.dtype(0), context.shape(0)?.cloned())]),
     }
+}
+
+/// How many numbers there are from `start` to below `limit` by `delta`.
+fn range_len(context: &Context<'_>) -> Result<Option<Formula>, InferError> {
+    let number = |index: usize| -> Result<Option<Formula>, InferError> {
+        let elements = context.input(index)?.elements.as_deref();
+        Ok(elements.and_then(|elements| elements.first()?.formula()))
+    };
+    let (Some(start), Some(limit), Some(delta)) = (number(0)?, number(1)?, number(2)?) else {
+        return Ok(None);
+    };
+    let distance = match delta.known() {
+        Some(step) if step > 0 => limit.sub(&start),
+        Some(step) if step < 0 => start.sub(&limit),
+        _ => None,
+    };
+    let step = delta.known().and_then(i64::checked_abs);
+    Ok(match (distance, step) {
+        (Some(distance), Some(step)) => distance
+            .ceil_div(step)
+            .and_then(|count| count.larger(&Formula::default())),
+        _ => None,
+    })
 }

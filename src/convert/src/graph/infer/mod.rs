@@ -20,10 +20,13 @@ mod symbolic;
 use tfjet_core::{AttrError, AttrReader, DType, Dim, Shape};
 
 pub(crate) use reshape::padding_pairs;
-pub(crate) use slice::{SliceAxis, clamp as clamp_slice, dense as dense_slice};
+pub(crate) use slice::{Bound, SliceAxis, Span, dense as dense_slice, span, spans};
 pub use symbolic::broadcast;
 
-use super::{Node, SymbolicInt, WireFact};
+use super::{Formula, Node, Sizes, SymbolicInt, WireFact};
+
+/// Longer vectors hold no sizes.
+const MAX_LEN: usize = 8;
 
 /// What contradicts TensorFlow's rules for an op.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +52,8 @@ pub struct Context<'a> {
     pub inputs: Vec<&'a WireFact>,
     /// Its attributes.
     pub attrs: AttrReader<'a>,
+    /// What the symbolic dims stand for.
+    pub sizes: &'a Sizes,
 }
 
 impl Context<'_> {
@@ -77,6 +82,12 @@ impl Context<'_> {
         })
     }
 
+    /// The dim of that size; a new symbol where no formula says it.
+    fn dim(&self, size: Option<Formula>, slot: usize, axis: usize) -> Dim {
+        size.and_then(|size| self.sizes.dim(&size))
+            .unwrap_or_else(|| self.symbol(slot, axis))
+    }
+
     fn symbols(&self, slot: usize, rank: usize) -> Shape {
         Shape((0..rank).map(|axis| self.symbol(slot, axis)).collect())
     }
@@ -84,6 +95,19 @@ impl Context<'_> {
     /// The integers of a constant input, or `None` where it is not constant.
     fn integers(&self, index: usize) -> Result<Option<Vec<i64>>, InferError> {
         Ok(self.input(index)?.known_elements())
+    }
+
+    /// The elements of a vector of known length.
+    fn elements(&self, index: usize) -> Result<Option<Vec<SymbolicInt>>, InferError> {
+        let input = self.input(index)?;
+        if let Some(elements) = &input.elements {
+            return Ok(Some(elements.clone()));
+        }
+        let len = match input.shape.as_ref().map(Shape::dims) {
+            Some([Dim::Fixed(len @ ..=MAX_LEN)]) => Some(*len),
+            _ => None,
+        };
+        Ok(len.map(|len| vec![SymbolicInt::Unknown; len]))
     }
 
     fn scalar(&self, index: usize) -> Result<Option<i64>, InferError> {

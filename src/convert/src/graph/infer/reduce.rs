@@ -40,28 +40,27 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             (false, _) => Some(dim.clone()),
         });
     let mut result = fact(dtype, Some(Shape(dims.collect())));
-    if op == "Prod"
+    if shape.rank() <= 1
         && let Some(elements) = input.elements.as_deref()
     {
-        result.elements = product(elements);
+        result.elements = reduced_elements(op, elements).map(|element| vec![element]);
     }
     Ok(vec![result])
 }
 
-/// The product of dims, where at most one of them is a symbol and the others are 1.
-fn product(elements: &[SymbolicInt]) -> Option<Vec<SymbolicInt>> {
-    let mut number = 1i64;
-    let mut symbol = None;
-    for element in elements {
-        match element {
-            SymbolicInt::Known(value) => number = number.checked_mul(*value)?,
-            SymbolicInt::Symbol(name) if symbol.is_none() => symbol = Some(name.clone()),
-            _ => return None,
+/// A reduction of sizes to one number.
+fn reduced_elements(op: &str, elements: &[SymbolicInt]) -> Option<SymbolicInt> {
+    let mut formulas = elements.iter().map(SymbolicInt::formula);
+    let first = formulas.next()??;
+    let reduced = formulas.try_fold(first, |reduced, next| {
+        let next = next?;
+        match op {
+            "Prod" => reduced.mul(&next),
+            "Sum" => reduced.add(&next),
+            "Max" => reduced.larger(&next),
+            "Min" => reduced.smaller(&next),
+            _ => None,
         }
-    }
-    match (symbol, number) {
-        (None, number) => Some(vec![SymbolicInt::Known(number)]),
-        (Some(name), 1) => Some(vec![SymbolicInt::Symbol(name)]),
-        _ => None,
-    }
+    });
+    matches!(op, "Prod" | "Sum" | "Max" | "Min").then_some(SymbolicInt::from(reduced))
 }

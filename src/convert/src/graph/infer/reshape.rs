@@ -2,9 +2,9 @@
 
 use tfjet_core::{DType, Dim, Shape};
 
-use super::symbolic::quotient;
+use super::symbolic::{product, quotient};
 use super::{Context, InferError, fact, impossible, normalize_axis};
-use crate::graph::{SymbolicInt, WireFact};
+use crate::graph::{Formula, SymbolicInt, WireFact};
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     match context.node.op.as_str() {
@@ -40,8 +40,7 @@ pub(super) fn shape_from_elements(
                 Ok(size) => Ok(Dim::Fixed(size)),
                 Err(_) => impossible(format!("a dimension of size {size}")),
             },
-            SymbolicInt::Symbol(name) => Ok(Dim::Symbolic(name.clone())),
-            SymbolicInt::Unknown => Ok(context.symbol(slot, axis)),
+            element => Ok(context.dim(element.formula(), slot, axis)),
         });
     Ok(Shape(dims.collect::<Result<_, _>>()?))
 }
@@ -66,17 +65,14 @@ fn reshape(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
                 Ok(size) => Dim::Fixed(size),
                 Err(_) => return impossible(format!("cannot reshape to a size of {size}")),
             },
-            SymbolicInt::Symbol(name) => Dim::Symbolic(name.clone()),
-            SymbolicInt::Unknown => context.symbol(0, axis),
+            element => context.dim(element.formula(), 0, axis),
         });
     }
     if let Some(shape) = input.shape.as_ref() {
-        let rest = quotient(shape.dims(), &dims)?;
-        match (hole, rest) {
-            (Some(axis), rest) => {
-                dims[axis] = rest.unwrap_or_else(|| context.symbol(0, axis));
-            }
-            (None, Some(Dim::Fixed(rest))) if rest != 1 => {
+        let rest = quotient(context.sizes, shape.dims(), &dims)?;
+        match (hole, rest.as_ref().map(Formula::known)) {
+            (Some(axis), _) => dims[axis] = context.dim(rest, 0, axis),
+            (None, Some(Some(rest))) if rest != 1 => {
                 return impossible(format!("cannot reshape {shape} to {}", Shape(dims)));
             }
             _ => {}
@@ -85,7 +81,7 @@ fn reshape(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         dims[axis] = context.symbol(0, axis);
     }
     let mut result = fact(dtype, Some(Shape(dims)));
-    if result.rank().is_some_and(|rank| rank <= 1) {
+    if result.rank().is_some_and(|rank| rank <= 2) {
         result.elements.clone_from(&input.elements);
     }
     Ok(vec![result])
@@ -135,7 +131,7 @@ fn expand_dims(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     let mut dims = shape.0.clone();
     dims.insert(axis, Dim::Fixed(1));
     let mut result = fact(dtype, Some(Shape(dims)));
-    if shape.rank() == 0 {
+    if shape.rank() <= 1 {
         result.elements.clone_from(&input.elements);
     }
     Ok(vec![result])
@@ -151,20 +147,25 @@ fn describe(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
             let (rank, elements) = match context.node.op.as_str() {
                 "Rank" => (
                     Shape::default(),
-                    shape.map(|s| vec![SymbolicInt::from(&Dim::Fixed(s.rank()))]),
+                    shape
+                        .and_then(|shape| i64::try_from(shape.rank()).ok())
+                        .map(|rank| vec![SymbolicInt::Known(rank)]),
                 ),
                 "Size" => (
                     Shape::default(),
                     shape
-                        .and_then(Shape::elements)
-                        .map(|size| vec![SymbolicInt::from(&Dim::Fixed(size))]),
+                        .and_then(|shape| product(context.sizes, shape.dims()))
+                        .map(|size| vec![SymbolicInt::from(size)]),
                 ),
                 _ => (
                     Shape(vec![match shape {
                         Some(shape) => Dim::Fixed(shape.rank()),
                         None => context.symbol(0, 0),
                     }]),
-                    shape.map(|s| s.dims().iter().map(SymbolicInt::from).collect()),
+                    shape.map(|shape| {
+                        let sizes = shape.dims().iter().map(|dim| context.sizes.formula(dim));
+                        sizes.map(SymbolicInt::from).collect()
+                    }),
                 ),
             };
             let dtype = if context.node.op == "Rank" {
@@ -208,20 +209,11 @@ fn tile(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         return Ok(vec![fact(dtype, None)]);
     };
     let multiples = context.input(1)?.elements.clone().unwrap_or_default();
-    let dims =
-        shape
-            .dims()
-            .iter()
-            .enumerate()
-            .map(|(axis, dim)| match (dim, multiples.get(axis)) {
-                (dim, Some(SymbolicInt::Known(1))) => dim.clone(),
-                (Dim::Fixed(1), Some(SymbolicInt::Symbol(name))) => Dim::Symbolic(name.clone()),
-                (Dim::Fixed(size), Some(SymbolicInt::Known(times))) => usize::try_from(*times)
-                    .ok()
-                    .and_then(|times| size.checked_mul(times))
-                    .map_or_else(|| context.symbol(0, axis), Dim::Fixed),
-                _ => context.symbol(0, axis),
-            });
+    let dims = shape.dims().iter().enumerate().map(|(axis, dim)| {
+        let times = multiples.get(axis).and_then(SymbolicInt::formula);
+        let size = times.and_then(|times| context.sizes.formula(dim).mul(&times));
+        context.dim(size, 0, axis)
+    });
     Ok(vec![fact(dtype, Some(Shape(dims.collect())))])
 }
 
@@ -230,48 +222,38 @@ fn pad(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     let Some(shape) = context.shape(0)? else {
         return Ok(vec![fact(dtype, None)]);
     };
-    let Some(paddings) = context.input(1)?.value.clone() else {
+    let Some(elements) = context.input(1)?.elements.as_deref() else {
         return Ok(vec![fact(dtype, Some(context.symbols(0, shape.rank())))]);
     };
-    let Some(pairs) = padding_pairs(&paddings) else {
-        return impossible("paddings are no int32 or int64 pairs");
+    let Some(pairs) = padding_pairs(elements) else {
+        return impossible("paddings are no pairs of 0 or more");
     };
     if pairs.len() != shape.rank() {
         return impossible(format!("{} padding pairs for {shape}", pairs.len()));
     }
     let mut dims = Vec::with_capacity(pairs.len());
-    for (axis, (dim, (before, after))) in shape.dims().iter().zip(pairs).enumerate() {
-        dims.push(match dim {
-            Dim::Fixed(size) => match size.checked_add(before).and_then(|s| s.checked_add(after)) {
-                Some(size) => Dim::Fixed(size),
-                None => return impossible("padding overflows"),
-            },
-            dim if before == 0 && after == 0 => dim.clone(),
-            Dim::Symbolic(_) => context.symbol(0, axis),
-        });
+    for (axis, (dim, [before, after])) in shape.dims().iter().zip(pairs).enumerate() {
+        let padded = match (before.formula(), after.formula()) {
+            (Some(before), Some(after)) => {
+                let size = context.sizes.formula(dim).add(&before);
+                size.and_then(|size| size.add(&after))
+            }
+            _ => None,
+        };
+        let known = dim.fixed().is_some() && [before, after].iter().all(|pad| pad.is_known());
+        if known && padded.is_none() {
+            return impossible("padding overflows");
+        }
+        dims.push(context.dim(padded, 0, axis));
     }
     Ok(vec![fact(dtype, Some(Shape(dims)))])
 }
 
-/// The pairs (before, after) of a constant \[n, 2\] paddings tensor.
-pub(crate) fn padding_pairs(paddings: &tfjet_core::Tensor) -> Option<Vec<(usize, usize)>> {
-    let values: Vec<i64> = match paddings.dtype() {
-        DType::I32 => paddings
-            .as_slice::<i32>()
-            .ok()?
-            .iter()
-            .map(|&v| i64::from(v))
-            .collect(),
-        DType::I64 => paddings.as_slice::<i64>().ok()?.to_vec(),
-        _ => return None,
-    };
-    values
-        .chunks_exact(2)
-        .map(|pair| {
-            Some((
-                usize::try_from(pair[0]).ok()?,
-                usize::try_from(pair[1]).ok()?,
-            ))
-        })
-        .collect()
+/// The pairs (before, after) of a \[n, 2\] paddings tensor; `None` where a number is negative.
+pub(crate) fn padding_pairs(elements: &[SymbolicInt]) -> Option<Vec<[&SymbolicInt; 2]>> {
+    let negative = |element: &SymbolicInt| matches!(element, SymbolicInt::Known(..0));
+    if elements.len() % 2 != 0 || elements.iter().any(negative) {
+        return None;
+    }
+    Some(elements.chunks_exact(2).map(|pair| [&pair[0], &pair[1]]).collect())
 }

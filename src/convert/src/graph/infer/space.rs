@@ -4,7 +4,7 @@ use tfjet_core::{Dim, Shape};
 
 use super::conv2d::{image_axes, image_output, image_shape};
 use super::{Context, InferError, fact, impossible};
-use crate::graph::{SymbolicInt, WireFact};
+use crate::graph::{Formula, SymbolicInt, WireFact};
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     if context.node.op.starts_with("Resize") {
@@ -29,7 +29,12 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             Dim::Fixed(size) => Ok(size
                 .checked_mul(factor)
                 .map_or_else(|| context.symbol(0, axis), Dim::Fixed)),
-            Dim::Symbolic(_) => Ok(context.symbol(0, axis)),
+            Dim::Symbolic(_) => {
+                let factor = Formula::from(i64::try_from(factor).unwrap_or(i64::MAX));
+                let size = context.sizes.formula(&image.dims()[axis]);
+                let scaled = if divide { size.floor_div(&factor) } else { size.mul(&factor) };
+                Ok(context.dim(scaled, 0, axis))
+            }
         }
     };
     let spatial = [scale(axes[1], block, down)?, scale(axes[2], block, down)?];
@@ -54,8 +59,7 @@ fn resize(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
                 Ok(size) => Dim::Fixed(size),
                 Err(_) => return impossible(format!("cannot resize to {size}")),
             },
-            Some(SymbolicInt::Symbol(name)) => Dim::Symbolic(name.clone()),
-            _ => context.symbol(0, axis + 1),
+            size => context.dim(size.and_then(SymbolicInt::formula), 0, axis + 1),
         };
     }
     Ok(vec![fact(dtype, Some(Shape(dims)))])

@@ -1,6 +1,7 @@
 use tfjet_core::{Dim, Shape};
 
 use super::{InferError, impossible};
+use crate::graph::{Formula, Sizes};
 
 /// The shape of an elementwise op, after
 /// [NumPy's rule](https://numpy.org/doc/stable/user/basics.broadcasting.html). `fresh` names a
@@ -32,46 +33,31 @@ pub fn broadcast(
     Ok(Shape(dims))
 }
 
-/// What is left of `shape`'s elements when `divisor` dims are divided out: a fixed size, a
-/// symbol, or `None` where the quotient has no name.
-pub(super) fn quotient(shape: &[Dim], divisor: &[Dim]) -> Result<Option<Dim>, InferError> {
-    let mut symbols: Vec<&String> = Vec::new();
-    let mut numerator: usize = 1;
-    for dim in shape {
-        match dim {
-            Dim::Fixed(size) => match numerator.checked_mul(*size) {
-                Some(product) => numerator = product,
-                None => return Ok(None),
-            },
-            Dim::Symbolic(name) => symbols.push(name),
-        }
-    }
-    let mut denominator: usize = 1;
-    for dim in divisor {
-        match dim {
-            Dim::Fixed(size) => match denominator.checked_mul(*size) {
-                Some(product) => denominator = product,
-                None => return Ok(None),
-            },
-            Dim::Symbolic(name) => match symbols.iter().position(|symbol| *symbol == name) {
-                Some(index) => {
-                    symbols.swap_remove(index);
-                }
-                None => return Ok(None),
-            },
-        }
-    }
-    if denominator == 0 {
+/// What is left of `shape`'s elements when the dims of `divisor` are divided out, where a formula
+/// says it.
+pub(super) fn quotient(
+    sizes: &Sizes,
+    shape: &[Dim],
+    divisor: &[Dim],
+) -> Result<Option<Formula>, InferError> {
+    let (Some(elements), Some(row)) = (product(sizes, shape), product(sizes, divisor)) else {
         return Ok(None);
-    }
-    match (symbols.as_slice(), numerator % denominator) {
-        ([], 0) => Ok(Some(Dim::Fixed(numerator / denominator))),
-        ([], _) => impossible(format!(
-            "{numerator} elements do not divide into rows of {denominator}"
+    };
+    match (elements.known(), row.known()) {
+        (_, Some(0)) => Ok(None),
+        (Some(elements), Some(row)) if elements % row != 0 => impossible(format!(
+            "{elements} elements do not divide into rows of {row}"
         )),
-        ([name], 0) if numerator == denominator => Ok(Some(Dim::Symbolic((*name).clone()))),
-        _ => Ok(None),
+        // The division leaves nothing, or TensorFlow would not take it.
+        _ => Ok(elements.floor_div(&row)),
     }
+}
+
+/// The number of elements.
+pub(super) fn product(sizes: &Sizes, dims: &[Dim]) -> Option<Formula> {
+    dims.iter().try_fold(Formula::from(1), |product, dim| {
+        product.mul(&sizes.formula(dim))
+    })
 }
 
 #[cfg(test)]
@@ -108,19 +94,19 @@ mod tests {
 
     #[test]
     fn divides_symbols_out() {
+        let sizes = Sizes::default();
         for (a, b, expected) in [
-            ("n,7,7,64", "3136", Some("n")),
-            ("n,7,7,64", "n", Some("3136")),
-            ("n,m,4", "4", None),
-            ("6,4", "8", Some("3")),
+            ("n,7,7,64", "3136", "n"),
+            ("n,7,7,64", "n", "3136"),
+            ("n,m,4", "4", "m*n"),
+            ("n,m,12", "n,4", "3*m"),
+            ("6,4", "8", "3"),
+            ("n,6", "m", "floor((6*n)/m)"),
         ] {
-            let result = quotient(shape(a).dims(), shape(b).dims()).unwrap();
-            assert_eq!(
-                result,
-                expected.map(|text| shape(text).0[0].clone()),
-                "{a} {b}"
-            );
+            let result = quotient(&sizes, shape(a).dims(), shape(b).dims()).unwrap();
+            assert_eq!(result.unwrap().to_string(), expected, "{a} {b}");
         }
-        assert!(quotient(shape("5").dims(), shape("2").dims()).is_err());
+        assert!(quotient(&sizes, shape("5").dims(), shape("2").dims()).is_err());
+        assert_eq!(quotient(&sizes, shape("5").dims(), shape("0").dims()), Ok(None));
     }
 }

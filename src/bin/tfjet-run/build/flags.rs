@@ -1,14 +1,10 @@
 //! Flags of a build that change the engine.
 
 use clap::Args;
-use tfjet::tensorrt::Precision;
 
-/// What the builder may do.
-#[derive(Debug, Clone, Args)]
+/// What the builder may do, beside the precision.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct BuildFlags {
-    /// fp32, or fp16 where the library finds it faster
-    #[arg(long, value_name = "fp32|fp16", default_value = "fp32")]
-    pub(crate) precision: Precision,
     /// Keep all 23 bits of FP32's mantissa in multiplications on Tensor Cores
     #[arg(long)]
     pub(crate) no_tf32: bool,
@@ -38,7 +34,7 @@ fn tactic_sources(text: &str) -> Result<u32, String> {
 }
 
 impl BuildFlags {
-    /// The flags beside the precision, as engines carry them: the same text for the same engine.
+    /// The flags as engines carry them: the same text for the same engine.
     pub(crate) fn text(&self) -> String {
         let or_default = |value: Option<String>| value.unwrap_or_else(|| "default".into());
         format!(
@@ -51,9 +47,40 @@ impl BuildFlags {
         )
     }
 
+    /// The flags that an engine was built with, from the text that it carries; `None` for a text
+    /// of another version.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut flags = Self::default();
+        let mut words = text.split(' ');
+        let mut value = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
+        flags.no_tf32 = match value("tf32")? {
+            "on" => false,
+            "off" => true,
+            _ => return None,
+        };
+        flags.workspace = match value("workspace")? {
+            "default" => None,
+            size => Some(size.strip_suffix("MiB")?.parse().ok()?),
+        };
+        flags.tactic_sources = match value("tactics")? {
+            "default" => None,
+            mask => Some(tactic_sources(mask).ok()?),
+        };
+        flags.dla_core = match value("dla")? {
+            "none" => None,
+            core => Some(core.parse().ok()?),
+        };
+        flags.detailed = match value("layers")? {
+            "names" => false,
+            "detailed" => true,
+            _ => return None,
+        };
+        words.next().is_none().then_some(flags)
+    }
+
     /// The flags on a command line.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![format!("--precision={}", self.precision.name())];
+        let mut arguments = Vec::new();
         if self.no_tf32 {
             arguments.push("--no-tf32".into());
         }
@@ -100,8 +127,7 @@ mod tests {
                 "tf32=on workspace=default tactics=default dla=none layers=names",
             ),
             (
-                "--precision fp16 --no-tf32 --workspace 512 --tactic-sources none --dla-core 1 \
-                 --detailed",
+                "--no-tf32 --workspace 512 --tactic-sources none --dla-core 1 --detailed",
                 "tf32=off workspace=512MiB tactics=0x0 dla=1 layers=detailed",
             ),
             (
@@ -112,9 +138,24 @@ mod tests {
             let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
             let flags = parse(&words);
             assert_eq!(flags.text(), text);
-            let again = parse(&flags.arguments());
-            assert_eq!(again.text(), text);
-            assert_eq!(again.precision, flags.precision);
+            assert_eq!(parse(&flags.arguments()), flags);
+            assert_eq!(BuildFlags::from_text(text), Some(flags));
+        }
+    }
+
+    #[test]
+    fn a_text_of_other_flags_is_none() {
+        let good = BuildFlags::default().text();
+        for text in [
+            String::new(),
+            good.replace("tf32=on", "tf32=maybe"),
+            good.replace("layers", "lines"),
+            good.replace("dla=none", "dla=x"),
+            good.replace("workspace=default", "workspace=12"),
+            format!("{good} sparse=on"),
+            format!("sparse=on {good}"),
+        ] {
+            assert_eq!(BuildFlags::from_text(&text), None, "{text}");
         }
     }
 }

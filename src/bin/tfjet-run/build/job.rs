@@ -3,17 +3,17 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tfjet::exit::{self, Failed};
 
-use super::progress::{Message, Progress};
+use super::{Message, Progress};
 
 /// How often a signal to this process is looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,12 +22,10 @@ const MAX_LINE: u64 = 1 << 16;
 
 /// One engine to build.
 pub(super) struct Job<'a> {
-    /// What is said of it while it runs.
-    pub(super) title: String,
     /// Segment and name, for errors.
     pub(super) segment: String,
     /// The executable that has the command `build-engine`.
-    pub(super) builder: &'a Path,
+    pub(super) executable: &'a Path,
     pub(super) arguments: Vec<OsString>,
     /// What the process writes the engine to, and its timing cache.
     pub(super) engine: PathBuf,
@@ -35,6 +33,11 @@ pub(super) struct Job<'a> {
     /// Where its standard error goes.
     pub(super) log: PathBuf,
 }
+
+/// A build that somebody ended: no fault of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Interrupted(#[source] Failed);
 
 /// What a build gave.
 pub(super) struct Built {
@@ -45,11 +48,13 @@ pub(super) struct Built {
 
 impl Job<'_> {
     /// Builds. When `stop` is set, the process is ended.
-    pub(super) fn run(&self, stop: &AtomicBool) -> anyhow::Result<Built> {
+    pub(super) fn run(&self, mut progress: Progress, stop: &AtomicBool) -> anyhow::Result<Built> {
         let log = File::create(&self.log).with_context(|| self.log.display().to_string())?;
-        let mut command = Command::new(self.builder);
+        let mut command = Command::new(self.executable);
         command.arg("build-engine").args(&self.arguments);
+        // What a terminal sends is for this process, which then ends its child.
         command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -58,29 +63,24 @@ impl Job<'_> {
         }
         let child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", self.builder.display()))?;
+            .with_context(|| format!("cannot start {}", self.executable.display()))?;
         let mut child = Guard(child);
         let messages = child.0.stdout.take().map(read_messages);
         let messages = messages.context("the building process has no output")?;
-        let mut progress = Progress::begin(self.title.clone());
         let (status, reported) = watch(&mut child.0, &messages, &mut progress, stop)?;
         let took = progress.end();
         let Some(status) = status else {
             drop(child);
-            return Err(self.failed(
-                exit::NOT_PREPARED,
-                "stopped by a signal; no engine was kept",
-            ));
+            let text = "stopped by a signal; no engine was kept";
+            return Err(Interrupted(self.failed(exit::NOT_PREPARED, text)).into());
         };
         if !status.success() {
             return Err(self.ended(status, reported));
         }
         let engine = fs::read(&self.engine).unwrap_or_default();
         if engine.is_empty() {
-            return Err(self.failed(
-                exit::NOT_PREPARED,
-                "the building process ended well and left no engine",
-            ));
+            let text = "the building process ended well and left no engine";
+            return Err(self.failed(exit::NOT_PREPARED, text).into());
         }
         let timing = fs::read(&self.timing)
             .ok()
@@ -105,16 +105,20 @@ impl Job<'_> {
                 },
             ),
         };
-        self.failed(code, &text)
+        let failed = self.failed(code, &text);
+        match status.signal() {
+            // SIGHUP, SIGINT and SIGTERM, which a service manager sends to all processes.
+            Some(1 | 2 | 15) => Interrupted(failed).into(),
+            _ => failed.into(),
+        }
     }
 
-    fn failed(&self, code: u8, text: &str) -> anyhow::Error {
+    fn failed(&self, code: u8, text: &str) -> Failed {
         let (segment, log) = (&self.segment, self.log.display());
         Failed {
             code,
             text: format!("{segment}: {text} (log: {log})"),
         }
-        .into()
     }
 }
 
@@ -209,55 +213,6 @@ fn watch(
         }
         ended = child.try_wait().context("the building process")?;
         progress.draw();
-    }
-}
-
-/// A folder for what the building processes write, inside the cache so that both are on one file
-/// system. It goes when it is dropped.
-pub(super) struct Workplace(PathBuf);
-
-const WORKPLACE: &str = ".building-";
-/// No build takes so long.
-const ABANDONED: Duration = Duration::from_secs(48 * 60 * 60);
-
-impl Workplace {
-    /// Makes the folder, and removes those that were left behind long ago. Containers that share a
-    /// cache may have processes of the same number, hence the time in the name, and do not see each
-    /// other's, hence the age.
-    pub(super) fn new(cache: &Path) -> anyhow::Result<Self> {
-        for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let is_workplace = name
-                .to_str()
-                .is_some_and(|name| name.starts_with(WORKPLACE));
-            if is_workplace && age(&entry) > ABANDONED {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let name = format!("{WORKPLACE}{}-{}", std::process::id(), now.as_nanos());
-        let path = cache.join(name);
-        fs::create_dir(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-/// How long ago an entry last changed; nothing where that cannot be told.
-fn age(entry: &fs::DirEntry) -> Duration {
-    let changed = entry.metadata().and_then(|metadata| metadata.modified());
-    let age = changed.ok().and_then(|changed| changed.elapsed().ok());
-    age.unwrap_or_default()
-}
-
-impl Drop for Workplace {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

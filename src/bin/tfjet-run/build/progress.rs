@@ -1,6 +1,7 @@
-//! How a build goes, on the standard error.
+//! How a build goes: what its process says, and where that is told.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -32,13 +33,42 @@ pub(crate) enum Message {
     },
 }
 
-/// The line of one segment's build.
-pub(super) struct Progress {
+/// How one segment's build goes.
+pub(crate) struct Progress {
     title: String,
     begin: Instant,
     drawn: Instant,
     phase: Option<Phase>,
-    terminal: bool,
+    place: Place,
+}
+
+/// Where it is told.
+enum Place {
+    /// On a line of a terminal that is drawn over.
+    Terminal,
+    /// On lines of the standard error.
+    Lines,
+    /// In a text that others read.
+    Shared(SharedProgress),
+}
+
+/// How a build goes, for other threads; empty where none runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedProgress(Arc<Mutex<String>>);
+
+impl SharedProgress {
+    pub(crate) fn text(&self) -> String {
+        self.lock().clone()
+    }
+
+    pub(crate) fn set(&self, text: &str) {
+        text.clone_into(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        // Each change leaves the text whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Phase {
@@ -49,19 +79,35 @@ struct Phase {
 }
 
 impl Progress {
-    /// Begins, and says so where there is no terminal.
-    pub(super) fn begin(title: String) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        if !terminal {
-            let _ = writeln!(std::io::stderr(), "{title}");
+    /// On the standard error. Begins, and says so where that is no terminal.
+    pub(crate) fn shown(title: String) -> Self {
+        if std::io::stderr().is_terminal() {
+            return Self::new(title, Place::Terminal);
         }
+        let _ = writeln!(std::io::stderr(), "{title}");
+        Self::new(title, Place::Lines)
+    }
+
+    /// In a text that others read.
+    pub(crate) fn shared(title: String, shared: SharedProgress) -> Self {
+        shared.set(&title);
+        Self::new(title, Place::Shared(shared))
+    }
+
+    /// Nowhere.
+    #[cfg(test)]
+    pub(crate) fn quiet() -> Self {
+        Self::shared(String::new(), SharedProgress::default())
+    }
+
+    fn new(title: String, place: Place) -> Self {
         let begin = Instant::now();
         Self {
             title,
             begin,
             drawn: begin,
             phase: None,
-            terminal,
+            place,
         }
     }
 
@@ -82,9 +128,12 @@ impl Progress {
         }
     }
 
-    /// Draws the line again when it is time to.
+    /// Tells it again when it is time to.
     pub(super) fn draw(&mut self) {
-        let pause = if self.terminal { REDRAW } else { REPORT };
+        let pause = match self.place {
+            Place::Terminal | Place::Shared(_) => REDRAW,
+            Place::Lines => REPORT,
+        };
         if self.drawn.elapsed() < pause {
             return;
         }
@@ -100,16 +149,24 @@ impl Progress {
             phase.unwrap_or_default()
         );
         let mut stderr = std::io::stderr();
-        let _ = match self.terminal {
-            true => write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush()),
-            false => writeln!(stderr, "{line}"),
+        let _ = match &self.place {
+            Place::Terminal => write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush()),
+            Place::Lines => writeln!(stderr, "{line}"),
+            Place::Shared(shared) => {
+                shared.set(&line);
+                Ok(())
+            }
         };
     }
 
     /// Takes the line away, and gives the time since the begin.
     pub(super) fn end(self) -> Duration {
-        if self.terminal {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        match &self.place {
+            Place::Terminal => {
+                let _ = write!(std::io::stderr(), "\r\x1b[K");
+            }
+            Place::Lines => {}
+            Place::Shared(shared) => shared.set(""),
         }
         self.begin.elapsed()
     }
@@ -154,6 +211,22 @@ mod tests {
             };
             assert_eq!(describe(&phase, Duration::from_secs(10)), expected);
         }
+    }
+
+    #[test]
+    fn a_shared_text_has_the_phase_and_is_empty_in_the_end() {
+        let shared = SharedProgress::default();
+        let mut progress = Progress::shared("building".into(), shared.clone());
+        assert_eq!(shared.text(), "building");
+        progress.update("tactics", 0, 8);
+        progress.drawn -= REDRAW;
+        progress.draw();
+        assert_eq!(shared.text(), "building: 0 s, tactics 0/8");
+        progress.update("tactics", 1, 8);
+        progress.draw();
+        assert_eq!(shared.text(), "building: 0 s, tactics 0/8");
+        progress.end();
+        assert_eq!(shared.text(), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// Runs a job whose builder is this shell script; `$ENGINE` is where the engine goes.
-fn run(script: &str, stop: &AtomicBool) -> (Result<Built, (String, u8)>, TempDir) {
+fn run(script: &str, stop: &AtomicBool) -> (anyhow::Result<Built>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let engine = folder.path().join("engine");
     let builder = folder.path().join("builder");
@@ -14,24 +14,25 @@ fn run(script: &str, stop: &AtomicBool) -> (Result<Built, (String, u8)>, TempDir
     fs::write(&builder, text).unwrap();
     fs::set_permissions(&builder, fs::Permissions::from_mode(0o755)).unwrap();
     let job = Job {
-        title: "building".into(),
         segment: "segment 3 (`head`)".into(),
-        builder: &builder,
+        executable: &builder,
         arguments: vec!["--segment".into(), "3".into()],
         timing: folder.path().join("timing"),
         log: folder.path().join("build.log"),
         engine,
     };
-    let result = job
-        .run(stop)
-        .map_err(|error| (exit::one_line(&error), exit::code(&error)));
-    (result, folder)
+    (job.run(Progress::quiet(), stop), folder)
 }
 
 /// The error of a script, without the place of its log.
 fn error(script: &str) -> (String, u8) {
     let (result, folder) = run(script, &AtomicBool::new(false));
-    let (text, code) = result.err().expect("the build fails");
+    let error = result.err().expect("the build fails");
+    let is_killed = ["kill -TERM", "kill -INT", "kill -HUP"]
+        .iter()
+        .any(|it| script.contains(it));
+    assert_eq!(error.is::<Interrupted>(), is_killed, "{script}");
+    let (text, code) = (exit::one_line(&error), exit::code(&error));
     let log = format!(" (log: {})", folder.path().join("build.log").display());
     let text = text
         .strip_prefix("segment 3 (`head`): ")
@@ -130,7 +131,9 @@ fn a_signal_to_the_parent_ends_the_process() {
         });
         run("exec sleep 60", &stop)
     });
-    let (text, code) = result.err().expect("the build is stopped");
+    let error = result.err().expect("the build is stopped");
+    assert!(error.is::<Interrupted>());
+    let (text, code) = (exit::one_line(&error), exit::code(&error));
     assert!(
         text.contains("stopped by a signal; no engine was kept"),
         "{text}"
@@ -162,37 +165,20 @@ fn a_builder_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let builder = folder.path().join("none");
     let job = Job {
-        title: "building".into(),
         segment: "segment 0".into(),
-        builder: &builder,
+        executable: &builder,
         arguments: Vec::new(),
         engine: folder.path().join("engine"),
         timing: folder.path().join("timing"),
         log: folder.path().join("log"),
     };
-    let error = job.run(&AtomicBool::new(false)).err().expect("no builder");
+    let error = job
+        .run(Progress::quiet(), &AtomicBool::new(false))
+        .err()
+        .expect("no builder");
     let text = exit::one_line(&error);
     assert!(
         text.contains("cannot start") && text.contains("none"),
         "{text}"
     );
-}
-
-#[test]
-fn folders_that_were_left_behind_long_ago_are_removed() {
-    let cache = tempfile::tempdir().unwrap();
-    let [old, recent] = ["1-1", "1-2"].map(|name| {
-        let path = cache.path().join(format!(".building-{name}"));
-        fs::create_dir(&path).unwrap();
-        path
-    });
-    let long_ago = SystemTime::now() - 2 * ABANDONED;
-    let changed = File::open(&old).unwrap().set_modified(long_ago);
-    changed.unwrap();
-    let workplace = Workplace::new(cache.path()).unwrap();
-    assert!(!old.exists());
-    fs::remove_dir(recent).unwrap();
-    fs::write(workplace.file("engine"), "part").unwrap();
-    drop(workplace);
-    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
 }

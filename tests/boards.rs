@@ -1,0 +1,584 @@
+//! One bundle for several targets: what is stored, and which target a machine takes.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::{Graph, arrays, cached, convert, engine, folder, npz, tfjet, tfjet_run};
+use tfjet::board::{Board, BoardError, GpuFound, choose};
+use tfjet::bundle::{Bundle, SectionKind};
+use tfjet::core::{EngineKind, Release, Tensor};
+use tfjet::exit;
+
+/// The three largest of each row's whole numbers after a matrix product: before TensorRT 10 there
+/// is no top-k of integers, so the boards' networks differ.
+fn integer_top_k() -> Graph {
+    let weights: Vec<f32> = (0..64 * 64).map(|i| ((i * 7) % 13) as f32 - 6.0).collect();
+    Graph::new()
+        .placeholder("x", "DT_FLOAT", &[2, 64])
+        .floats("w", &[64, 64], &weights)
+        .node(
+            "product",
+            "MatMul",
+            &["x", "w"],
+            &[
+                ("T", "type: DT_FLOAT"),
+                ("transpose_a", "b: false"),
+                ("transpose_b", "b: false"),
+            ],
+        )
+        .float_op("a", "Relu", &["product"])
+        .node(
+            "whole",
+            "Cast",
+            &["a"],
+            &[
+                ("SrcT", "type: DT_FLOAT"),
+                ("DstT", "type: DT_INT32"),
+                ("Truncate", "b: false"),
+            ],
+        )
+        .constant("k", "DT_INT32", &[], "int_val: 3")
+        .node(
+            "top",
+            "TopKV2",
+            &["whole", "k"],
+            &[("T", "type: DT_INT32"), ("sorted", "b: true")],
+        )
+        .op("y", "Neg", &["top"], "DT_INT32")
+}
+
+fn open(path: &Path) -> Arc<Bundle> {
+    Arc::new(Bundle::open(path).unwrap())
+}
+
+fn len(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().len()
+}
+
+/// Bytes of the sections of a kind.
+fn bytes_of(bundle: &Bundle, kind: SectionKind) -> u64 {
+    let sections = bundle.sections().iter().filter(|it| it.id.kind == kind);
+    sections.map(|section| section.len_bytes).sum()
+}
+
+/// Converted for these targets, which must give the same bytes in any order and every time.
+fn converted(model: &Path, folder: &Path, targets: &str, flags: &str) -> PathBuf {
+    let out = folder.join(format!("{targets}.jet"));
+    let mut reversed: Vec<&str> = targets.split(',').collect();
+    reversed.reverse();
+    convert(model, &out, &format!("{flags} --target {targets}"));
+    let bytes = std::fs::read(&out).unwrap();
+    for targets in [targets, &reversed.join(",")] {
+        let again = folder.join("again.jet");
+        convert(model, &again, &format!("{flags} --target {targets}"));
+        assert!(std::fs::read(&again).unwrap() == bytes, "{targets} differ");
+    }
+    tfjet().arg("verify").arg(&out).run().good();
+    out
+}
+
+/// Each target's part is what a bundle for it alone holds; weights may lie at other places.
+fn assert_parts(model: &Path, folder: &Path, bundle: &Bundle, flags: &str) {
+    for target in bundle.targets().unwrap() {
+        let path = folder.join("alone.jet");
+        convert(model, &path, &format!("{flags} --target {target}"));
+        let (alone, part) = (open(&path), bundle.select(&target).unwrap());
+        assert_eq!(alone.target(), None);
+        let (mut expected, found) = (alone.manifest().unwrap(), part.manifest().unwrap());
+        expected.target.clone_from(&target);
+        assert_eq!(found, expected, "{target}");
+        assert_eq!(part.segment_count(), alone.segment_count());
+        let steps = |bundle: &Bundle| bundle.schedule().unwrap().steps;
+        assert_eq!(steps(&part), steps(&alone), "{target}");
+        for segment in 0..u32::try_from(alone.segment_count()).unwrap() {
+            let (part_network, alone_network) = (
+                part.network(segment).unwrap(),
+                alone.network(segment).unwrap(),
+            );
+            assert_eq!(part_network.tensors, alone_network.tensors);
+            let weights = |bundle: &Bundle| -> Vec<Vec<u8>> {
+                let (network, table) = (bundle.network(segment).unwrap(), bundle.weights_table());
+                let table = table.unwrap();
+                let ids = network
+                    .layers
+                    .iter()
+                    .flat_map(|layer| layer.layer.weights());
+                ids.map(|id| {
+                    bundle
+                        .weights_view(table.get(id).unwrap())
+                        .unwrap()
+                        .bytes()
+                        .to_vec()
+                })
+                .collect()
+            };
+            assert_eq!(weights(&part), weights(&alone), "{target}");
+        }
+        let report: serde_json::Value = serde_json::from_str(part.report().unwrap()).unwrap();
+        let names = report["target"]["name"].as_str().unwrap().to_owned();
+        assert!(names.split(", ").any(|name| name == target), "{names}");
+    }
+}
+
+#[test]
+fn boards_with_the_same_networks_share_all_but_their_names() {
+    let folder = folder();
+    let rows = Graph::rows_of_three().write(folder.path(), "rows.pbtxt");
+    let mut models = vec![(rows, "")];
+    models.extend(cached("openpose", "openpose_mobilenet_thin.pb").map(|path| (path, "")));
+    for (model, flags) in models {
+        let one = folder.path().join("one.jet");
+        convert(&model, &one, &format!("{flags} --target nano"));
+        let three = converted(&model, folder.path(), "nano,x86-cpu,xavier-nx", flags);
+        let (alone, bundle) = (open(&one), open(&three));
+        assert_eq!(bundle.targets().unwrap(), ["nano", "x86-cpu", "xavier-nx"]);
+        for kind in [
+            SectionKind::Schedule,
+            SectionKind::Network,
+            SectionKind::Onnx,
+            SectionKind::WeightsTable,
+            SectionKind::Weights,
+        ] {
+            assert_eq!(bytes_of(&bundle, kind), bytes_of(&alone, kind), "{kind}");
+        }
+        let more = len(&three) - len(&one);
+        assert!(more < 8 << 10, "two targets more take {more} bytes");
+        assert_parts(&model, folder.path(), &bundle, flags);
+    }
+}
+
+#[test]
+fn boards_that_differ_have_their_own_networks_and_the_same_weights() {
+    let folder = folder();
+    let model = integer_top_k().write(folder.path(), "top.pbtxt");
+    let flags = "--min-segment-size 1";
+    let one = folder.path().join("one.jet");
+    convert(&model, &one, &format!("{flags} --target nano"));
+    let all = "agx-orin,nano,x86-cpu,xavier-nx";
+    let four = converted(&model, folder.path(), all, flags);
+    let bundle = open(&four);
+    let owner = |target: &str| bundle.target_info(target).unwrap().unwrap().lowering;
+    assert_eq!(owner("agx-orin"), "agx-orin");
+    assert_eq!(owner("x86-cpu"), "agx-orin");
+    assert_eq!(owner("nano"), "nano");
+    assert_eq!(owner("xavier-nx"), "nano");
+    let residual = |target: &str| {
+        let info = bundle.target_info(target).unwrap().unwrap();
+        info.summary.residual
+    };
+    assert!(residual("nano") > residual("agx-orin"));
+    let schedules = bundle.sections().iter();
+    let schedules = schedules.filter(|section| section.id.kind == SectionKind::Schedule);
+    assert_eq!(schedules.count(), 2);
+    let weights = bytes_of(&bundle, SectionKind::Weights);
+    let alone = bytes_of(&open(&one), SectionKind::Weights);
+    assert!(alone >= 64 * 64 * 4);
+    assert!(weights - alone < 1 << 10, "{weights} instead of {alone}");
+    assert!(len(&four) < len(&one) + (24 << 10));
+    assert_parts(&model, folder.path(), &bundle, flags);
+}
+
+fn board(name: &str) -> Board {
+    Board {
+        name: Some(name.into()),
+        model: Some(format!("the board {name}")),
+        ..Board::default()
+    }
+}
+
+fn gpu(release: (u32, u32, u32), compute_capability: (u32, u32)) -> Option<GpuFound> {
+    let (major, minor, patch) = release;
+    Some(GpuFound {
+        engine: EngineKind::TensorRt,
+        release: Release::new(major, minor, patch),
+        compute_capability: Some(compute_capability),
+    })
+}
+
+const TRT_8_2: (u32, u32, u32) = (8, 2, 1);
+const TRT_8_5: (u32, u32, u32) = (8, 5, 2);
+const TRT_10: (u32, u32, u32) = (10, 3, 0);
+
+#[test]
+fn the_target_is_chosen_by_board_gpu_and_library() {
+    let folder = folder();
+    let model = Graph::rows_of_three().write(folder.path(), "rows.pbtxt");
+    let bundle = |targets: &str| {
+        let path = folder.path().join(format!("{targets}.jet"));
+        convert(&model, &path, &format!("--target {targets}"));
+        open(&path)
+    };
+    let boards = bundle("nano,xavier-nx,agx-orin,x86-cpu");
+    let general = bundle("nano,x86-gpu");
+    let capability = |name| match name {
+        "nano" => (5, 3),
+        "xavier-nx" => (7, 2),
+        _ => (8, 7),
+    };
+    let none = Board::default();
+    for (bundle, board, gpu, expected, why) in [
+        (
+            &boards,
+            board("nano"),
+            gpu(TRT_8_2, (5, 3)),
+            "nano",
+            "this board is the board nano",
+        ),
+        (
+            &boards,
+            board("xavier-nx"),
+            gpu(TRT_8_5, (7, 2)),
+            "xavier-nx",
+            "this board is the board xavier-nx",
+        ),
+        (
+            &boards,
+            board("agx-orin"),
+            gpu(TRT_10, (8, 7)),
+            "agx-orin",
+            "this board is the board agx-orin",
+        ),
+        // Another board of the same GPU.
+        (
+            &boards,
+            board("agx-xavier"),
+            gpu(TRT_8_5, (7, 2)),
+            "xavier-nx",
+            "it is for this GPU's compute capability 7.2",
+        ),
+        (
+            &boards,
+            none.clone(),
+            gpu(TRT_10, (5, 3)),
+            "nano",
+            "it is for this GPU's compute capability 5.3",
+        ),
+        // A board whose TensorRT is older than its target's.
+        (
+            &boards,
+            board("xavier-nx"),
+            gpu(TRT_8_2, (7, 2)),
+            "nano",
+            "it is for TensorRT 8.2.1, and no target is for this GPU's compute capability 7.2; \
+             xavier-nx needs TensorRT 8.5.2 (JetPack 5.1.6), this board has 8.2.1",
+        ),
+        // No target for the GPU: the newest that its library can build.
+        (
+            &boards,
+            none.clone(),
+            gpu(TRT_8_5, (9, 0)),
+            "xavier-nx",
+            "it is for TensorRT 8.5.2, and no target is for this GPU's compute capability 9.0",
+        ),
+        (
+            &general,
+            none.clone(),
+            gpu(TRT_8_5, (9, 0)),
+            "x86-gpu",
+            "it is for any GPU with TensorRT 8.5.2 or later",
+        ),
+        // Without a GPU.
+        (&boards, none.clone(), None, "x86-cpu", "it is for the CPU"),
+        (&boards, board("nano"), None, "x86-cpu", "it is for the CPU"),
+        (
+            &general,
+            board("nano"),
+            None,
+            "nano",
+            "no target is for the CPU, and this board is the board nano",
+        ),
+        (
+            &general,
+            none.clone(),
+            None,
+            "nano",
+            "no target is for the CPU, and it leaves the fewest ops outside the segments",
+        ),
+    ] {
+        let choice = choose(bundle, None, &board, gpu.as_ref()).unwrap();
+        assert_eq!(
+            (choice.target.as_str(), choice.why.as_str()),
+            (expected, why)
+        );
+        assert_eq!(choice.to_string(), format!("target {expected}: {why}"));
+        assert_eq!(choice.bundle.target(), Some(expected));
+        assert_eq!(choice.bundle.manifest().unwrap().target, expected);
+    }
+    for target in ["nano", "xavier-nx", "agx-orin"] {
+        let gpu = gpu(TRT_10, capability(target));
+        let choice = choose(&boards, Some(target), &none, gpu.as_ref()).unwrap();
+        assert_eq!(
+            choice.to_string(),
+            format!("target {target}: --target asks for it")
+        );
+    }
+}
+
+#[test]
+fn a_machine_that_can_use_no_target_is_told_why() {
+    let folder = folder();
+    let model = Graph::rows_of_three().write(folder.path(), "rows.pbtxt");
+    let path = folder.path().join("model.jet");
+    convert(&model, &path, "--target xavier-nx,agx-orin,x86-cpu");
+    let bundle = open(&path);
+    let refused = |wanted, board: &str, gpu: Option<GpuFound>| {
+        let board = Board {
+            name: Some(board.into()),
+            ..Board::default()
+        };
+        let error = choose(&bundle, wanted, &board, gpu.as_ref()).unwrap_err();
+        let text = error.to_string();
+        let text = text.replace(&path.display().to_string(), "model.jet");
+        (exit::code(&error.into()), text)
+    };
+    let old = gpu(TRT_8_2, (7, 2));
+    assert_eq!(
+        refused(None, "xavier-nx", old),
+        (
+            exit::MISSING,
+            "model.jet: no target for this machine (TensorRT 8.2.1, compute capability 7.2): \
+             agx-orin needs TensorRT 10.3.0 (JetPack 6.2.2); x86-cpu is for the CPU \
+             (--device cpu); xavier-nx needs TensorRT 8.5.2 (JetPack 5.1.6)"
+                .into()
+        )
+    );
+    assert_eq!(
+        refused(Some("xavier-nx"), "xavier-nx", old),
+        (
+            exit::MISSING,
+            "model.jet: no target for this machine (TensorRT 8.2.1, compute capability 7.2): \
+             xavier-nx needs TensorRT 8.5.2 (JetPack 5.1.6)"
+                .into()
+        )
+    );
+    let rtx = GpuFound {
+        engine: EngineKind::TensorRtRtx,
+        release: Release::new(1, 7, 1),
+        compute_capability: None,
+    };
+    let (code, text) = refused(None, "", Some(rtx));
+    assert_eq!(code, exit::MISSING);
+    assert!(text.contains("xavier-nx is for TensorRT 8.5.2"), "{text}");
+    assert_eq!(
+        refused(Some("tx2"), "tx2", gpu(TRT_8_2, (6, 2))),
+        (
+            exit::USAGE,
+            "--target tx2: model.jet is not for target `tx2`; it is for agx-orin, x86-cpu, \
+             xavier-nx"
+                .into()
+        )
+    );
+}
+
+#[test]
+fn a_bundle_for_one_target_is_used_as_it_is() {
+    let folder = folder();
+    let model = Graph::rows_of_three().write(folder.path(), "rows.pbtxt");
+    let path = folder.path().join("model.jet");
+    convert(&model, &path, "--target xavier-nx");
+    let bundle = open(&path);
+    for (board, gpu) in [
+        (board("nano"), gpu(TRT_8_2, (5, 3))),
+        (Board::default(), None),
+    ] {
+        for wanted in [None, Some("xavier-nx")] {
+            let choice = choose(&bundle, wanted, &board, gpu.as_ref()).unwrap();
+            assert_eq!(
+                (choice.target.as_str(), choice.why.as_str()),
+                ("xavier-nx", "")
+            );
+            assert_eq!(choice.to_string(), "target xavier-nx");
+        }
+        let other = choose(&bundle, Some("nano"), &board, gpu.as_ref());
+        assert!(matches!(other, Err(BoardError::Unknown { .. })));
+    }
+}
+
+#[test]
+fn flags_that_cannot_be_are_refused() {
+    let folder = folder();
+    let model = Graph::rows_of_three().write(folder.path(), "rows.pbtxt");
+    let bundle = folder.path().join("two.jet");
+    convert(&model, &bundle, "--target nano,xavier-nx");
+    let refused = |command: &str, path: &Path, flags: &str| {
+        let out = folder.path().join("out.jet");
+        let mut ran = tfjet().words(command).arg(path).words(flags);
+        if command == "convert" {
+            ran = ran.arg("-o").arg(&out);
+        }
+        let line = ran.run().refused(2).to_owned();
+        assert!(!out.exists());
+        line
+    };
+    for (command, path, flags, expected) in [
+        (
+            "convert",
+            &model,
+            "--target nano,nano",
+            "--target names nano twice",
+        ),
+        (
+            "convert",
+            &model,
+            "--target nano,tx3",
+            "target `tx3` is not known, `tx2` is near",
+        ),
+        (
+            "convert",
+            &model,
+            "--target nano,",
+            "target `` is not known",
+        ),
+        (
+            "convert",
+            &model,
+            "--target nano,tx2 --precision fp16",
+            "--precision needs a target",
+        ),
+        (
+            "plan",
+            &model,
+            "--target nano,tx2",
+            "this command takes one target",
+        ),
+        (
+            "inspect",
+            &bundle,
+            "--target tx2",
+            "is not for target `tx2`; it is for nano, xavier-nx",
+        ),
+        (
+            "inspect",
+            &bundle,
+            "--layers",
+            "choose one of nano, xavier-nx",
+        ),
+        (
+            "inspect",
+            &bundle,
+            "--onnx none",
+            "choose one of nano, xavier-nx",
+        ),
+    ] {
+        let line = refused(command, path, flags);
+        assert!(line.contains(expected), "{command} {flags}: {line}");
+    }
+    assert!(!common::root().join("none").exists());
+}
+
+#[test]
+fn commands_show_the_targets() {
+    let folder = folder();
+    let model = integer_top_k().write(folder.path(), "top.pbtxt");
+    let path = folder.path().join("three.jet");
+    let ran = tfjet().arg("convert").arg(&model).arg("-o").arg(&path);
+    let flags = "--min-segment-size 1 --target xavier-nx,nano,x86-cpu";
+    let text = ran.words(flags).run().good().stdout;
+    assert!(
+        text.contains("target     xavier-nx (TensorRT 8.5.2)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("target     nano (TensorRT 8.2.1), the same networks as xavier-nx"),
+        "{text}"
+    );
+    let reports = tfjet().arg("convert").arg(&model).arg("-o").arg(&path);
+    let reports = reports.words(flags).words("--json").run().good().json();
+    let names = reports.as_array().unwrap().iter();
+    let names: Vec<_> = names
+        .map(|report| report["target"]["name"].clone())
+        .collect();
+    assert_eq!(names, ["xavier-nx", "nano", "x86-cpu"]);
+    let inspect = |flags: &str| {
+        let ran = tfjet().arg("inspect").arg(&path).words(flags).run();
+        ran.good().stdout
+    };
+    let text = inspect("");
+    assert!(
+        text.starts_with("model      top for nano, x86-cpu, xavier-nx, by"),
+        "{text}"
+    );
+    for line in [
+        "target     nano TensorRT 8.2.1, compute capability 5.3: ",
+        "target     x86-cpu ONNX Runtime: 1 segments, ",
+        "; sections of nano\n",
+        "section    Target ",
+    ] {
+        assert!(text.contains(line), "{text} lacks {line}");
+    }
+    let cpu = inspect("--target x86-cpu --layers");
+    assert!(
+        cpu.contains("TopK") && !cpu.contains("target     "),
+        "{cpu}"
+    );
+    assert!(!inspect("--target nano --layers").contains(" TopK  "));
+    let json =
+        |flags: &str| -> serde_json::Value { serde_json::from_str(&inspect(flags)).unwrap() };
+    assert_eq!(json("--json")["targets"]["xavier-nx"]["release"], "8.5.2");
+    assert!(json("--json")["schedule"].is_null());
+    assert!(json("--json --target nano")["schedule"]["steps"].is_array());
+    let verified = tfjet()
+        .arg("verify")
+        .arg(&path)
+        .words("--json")
+        .run()
+        .good();
+    assert_eq!(verified.json()["targets"], 3);
+}
+
+#[test]
+fn every_target_computes_the_same_on_the_cpu() {
+    if !engine() {
+        return;
+    }
+    let folder = folder();
+    let model = integer_top_k().write(folder.path(), "top.pbtxt");
+    let path = folder.path().join("three.jet");
+    convert(
+        &model,
+        &path,
+        "--min-segment-size 1 --target nano,xavier-nx,x86-cpu",
+    );
+    let values: Vec<f32> = (0..128).map(|i| ((i * 5) % 17) as f32 - 8.0).collect();
+    let x = Tensor::from_slice(&[2, 64], &values).unwrap();
+    let inputs = npz(folder.path(), "x.npz", &[("x", &x)]);
+    let run = |flags: &str| {
+        let out = folder.path().join("out.npz");
+        let ran = tfjet_run()
+            .words("run --device cpu")
+            .arg(&path)
+            .words(flags);
+        let ran = ran.arg("--inputs").arg(&inputs).arg("--outputs").arg(&out);
+        let ran = ran.run().good();
+        (arrays(&out), ran.stdout)
+    };
+    let (chosen, said) = run("");
+    assert!(said.contains("target x86-cpu: it is for the CPU"), "{said}");
+    for target in ["nano", "xavier-nx", "x86-cpu"] {
+        let (outputs, _) = run(&format!("--target {target}"));
+        assert_eq!(outputs, chosen, "{target}");
+    }
+    let ran = tfjet_run()
+        .words("run --device cpu --target tx2")
+        .arg(&path);
+    let ran = ran.arg("--inputs").arg(&inputs).run();
+    assert!(
+        ran.refused(2)
+            .contains("it is for nano, x86-cpu, xavier-nx")
+    );
+    let reference = chosen
+        .iter()
+        .map(|(name, array)| (format!("out:{name}"), array.clone()))
+        .chain([("x".to_owned(), x)]);
+    let reference: Vec<(String, Tensor)> = reference.collect();
+    let named: Vec<_> = reference
+        .iter()
+        .map(|(name, it)| (name.as_str(), it))
+        .collect();
+    let reference = npz(folder.path(), "reference.npz", &named);
+    let compared = tfjet().arg("compare").arg(&path);
+    compared.arg("--reference").arg(&reference).run().good();
+}
