@@ -104,7 +104,7 @@ if has faults; then
   cat "$out/faults.log" >>"$summary"
 fi
 if has shapes; then
-  check shapes 400 "$here/dynamic.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
+  check shapes 400 "$here/dynamic.sh" "$run" "$models/fer.jet" "$out" "${common[@]}" --no-tf32
   cat "$out/shapes.log" >>"$summary"
 fi
 if has kill; then
