@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets tfjet's estimates for Jetson boards beside published measurements; writes docs/boards.md.
-# Arguments go to benches/boards/compare.py. The networks take 6 GB in bench-out/boards.
+# Arguments go to benches/boards/compare.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -76,7 +76,12 @@ fn noise(shape: &[usize]) -> Tensor {
 }
 
 /// What is wrong with a result, if anything is.
-fn difference(expected: &Output, shape: &[usize], values: &[f32], tolerance: f64) -> Option<String> {
+fn difference(
+    expected: &Output,
+    shape: &[usize],
+    values: &[f32],
+    tolerance: f64,
+) -> Option<String> {
     if shape != expected.shape {
         return Some(format!("shape {shape:?}, not {:?}", expected.shape));
     }
@@ -93,7 +98,10 @@ fn difference(expected: &Output, shape: &[usize], values: &[f32], tolerance: f64
     }
     let off = |&&(place, wanted): &&(usize, f64)| !near(f64::from(values[place]), wanted);
     let (place, wanted) = expected.samples.iter().find(off)?;
-    Some(format!("element {place} is {}, not {wanted}", values[*place]))
+    Some(format!(
+        "element {place} is {}, not {wanted}",
+        values[*place]
+    ))
 }
 
 /// Feeds the run's sizes and compares.
@@ -177,7 +185,10 @@ fn openpose_takes_frames_of_fifty_sizes_in_bounded_memory() {
     let runs = goldens().openpose;
     assert_eq!(runs.len(), 50);
     let bytes = |run: &Run| {
-        let elements = run.outputs.iter().map(|output| output.shape.iter().product::<usize>());
+        let elements = run
+            .outputs
+            .iter()
+            .map(|output| output.shape.iter().product::<usize>());
         elements.sum::<usize>() * size_of::<f32>()
     };
     let largest = runs.iter().map(bytes).max().unwrap();

@@ -462,3 +462,34 @@ fn the_timing_cache_goes_into_the_bundle_and_comes_from_it() {
         assert_eq!(fs::read(&seen).unwrap(), own);
     }
 }
+
+#[test]
+fn a_bundle_for_several_targets_is_prepared_as_the_one_for_this_machine() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let model = Graph::rows_of_three().write(machine.folder.path(), "two.pbtxt");
+    let bundle = machine.folder.path().join("two.jet");
+    let convert = tfjet().arg("convert").arg(&model).arg("-o").arg(&bundle);
+    let convert = convert.env("TFJET_TENSORRT_RTX", &machine.library);
+    convert
+        .words("--target x86-cpu,x86-rtx --shape x=1x3")
+        .run()
+        .good();
+    for (words, why) in [
+        ("--precision fp16", "x86-rtx: it is for any GPU"),
+        (
+            "--precision fp16 --force --target x86-rtx",
+            "x86-rtx: --target asks for it",
+        ),
+    ] {
+        let prepare = machine.prepare_bundle(&bundle, words).words("--json");
+        let report = prepare.run().good().json();
+        assert_eq!(report["segments"][0]["status"], "built");
+        let target = report["target"].as_str().unwrap();
+        assert!(target.starts_with(&format!("target {why}")), "{target}");
+    }
+    let other = machine.prepare_bundle(&bundle, "--target nano").run();
+    let line = other.refused(2);
+    assert!(line.contains("it is for x86-cpu, x86-rtx"), "{line}");
+}

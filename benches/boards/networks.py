@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes a network that published Jetson benchmarks ran, with random weights, as a frozen graph.
+"""Writes networks that published Jetson benchmarks ran as frozen graphs, with weights of no meaning.
 
-usage: networks.py NAME MODEL.pb
+usage: networks.py DIR NAME...      writes DIR/NAME.pb
        networks.py --list
 
 The architectures are those of the papers and of the repositories that the benchmarks name (TF-Slim,
@@ -490,20 +490,26 @@ def yolov4_tiny():
 @network("fcn_resnet18_640x360", 360, 640, 21)
 def fcn_resnet18(height, width, classes):
     """The grid of 1/32 of the size that jetson-inference's segNet colours."""
-    return conv(torch_trunk(image(height, width), 18), classes, 1, relu=False, norm=False)
+    x = conv(torch_trunk(image(height, width), 18), 128, 3)
+    return conv(x, classes, 1, relu=False, norm=False)
 
 
 def main():
     if sys.argv[1:] == ["--list"]:
         print("\n".join(NETWORKS))
         return
-    if len(sys.argv) != 3 or sys.argv[1] not in NETWORKS:
-        sys.exit(__doc__.strip().splitlines()[2])
-    function, args = NETWORKS[sys.argv[1]]
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.identity(function(*args), name="output")
-    Path(sys.argv[2]).write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
+    folder, names = sys.argv[1:2], sys.argv[2:]
+    unknown = [name for name in names if name not in NETWORKS]
+    if not names or unknown:
+        sys.exit(f"networks.py: unknown: {', '.join(unknown)}" if unknown else
+                 "usage: networks.py DIR NAME...")
+    for name in names:
+        function, args = NETWORKS[name]
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.identity(function(*args), name="output")
+        file = Path(folder[0]) / f"{name}.pb"
+        file.write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def vectors(x, y):
     scaled = both / tf.cast(count, tf.float32)
     halves = tf.split(tf.tile(x, [1, 2]), 2, 1)
     ends = tf.reshape(tf.concat([scaled[:, :1], scaled[:, -1:]], 1), [-1])
-    return [tf.reverse(both, [1])[:, ::-1] + scaled, halves[1], ends, tf.matmul(tf.reshape(both, [-1, 1]),
+    return [both[:, ::-1] + scaled, halves[1], ends, tf.matmul(tf.reshape(both, [-1, 1]),
             tf.reshape(both, tf.stack([1, tf.size(both)])))]
 
 

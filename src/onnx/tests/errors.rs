@@ -445,3 +445,51 @@ fn survives_any_parameters() {
     }
     assert!(written > 100, "only {written} could be written");
 }
+
+#[test]
+fn rejects_sizes_that_are_none() {
+    let sized = |layer: Layer, dtype: DType, shape: &[usize]| {
+        let mut spec = spec(layer, &[2, 3]);
+        spec.tensors[2].dtype = dtype;
+        spec.tensors[2].shape = Shape::fixed(shape);
+        spec.inputs.push(TensorId(2));
+        spec.layers[0].inputs.push(TensorId(2));
+        spec
+    };
+    let pad = |mode| Layer::Pad { mode };
+    let stride = vec![1, 0];
+    let mut slice = sized(Layer::SliceTo { stride }, DType::I64, &[2]);
+    slice.layers[0].inputs.push(TensorId(2));
+    let numbers = Layer::Numbers { values: vec![1, 2] };
+    let mut numbers = spec(numbers, &[2]);
+    numbers.layers[0].inputs.clear();
+    for (spec, expected) in [
+        (
+            sized(Layer::Reshape, DType::F32, &[2]),
+            "layer node: input 1 is no vector of whole numbers",
+        ),
+        (
+            sized(Layer::Expand, DType::I64, &[1, 2]),
+            "layer node: input 1 is no vector of whole numbers",
+        ),
+        (
+            sized(pad(SampleMode::Symmetric), DType::I64, &[4]),
+            "layer node: cannot pad in mode Symmetric where sizes are not known",
+        ),
+        (
+            sized(pad(SampleMode::Strict), DType::I64, &[4]),
+            "layer node: cannot pad in mode Strict where sizes are not known",
+        ),
+        (slice, "layer node: stride of axis 1 is 0"),
+        (
+            spec(Layer::Tile, &[2, 3]),
+            "layer node: Tile has 1 inputs and 1 outputs, which do not fit",
+        ),
+        (
+            numbers,
+            "layer node: output [2] of float32 is no vector of 2 int64",
+        ),
+    ] {
+        assert_eq!(error(&spec), expected);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -81,12 +81,15 @@ struct GpuReport {
     io_coherent: bool,
 }
 
+/// A Jetson board.
 #[derive(Debug, Default, Serialize)]
-struct Board {
-    /// `/proc/device-tree/model`.
+struct BoardReport {
     model: Option<String>,
-    /// The first line of `/etc/nv_tegra_release`.
+    soc: Option<String>,
     l4t: Option<String>,
+    jetpack: Option<String>,
+    /// The target that means it.
+    target: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -110,7 +113,7 @@ struct Report {
     nvrtc: Part,
     onnxruntime: Part,
     gstreamer: Part,
-    board: Board,
+    board: BoardReport,
     sensors: Readings,
     cache: CacheReport,
 }
@@ -188,7 +191,7 @@ impl Cmd {
                 )
             })),
             gstreamer: gstreamer(),
-            board: board(Path::new("/")),
+            board: board(),
             sensors: Sensors::default().read(),
             cache: self.cache(),
         };
@@ -246,25 +249,30 @@ fn gstreamer() -> Part {
     }
 }
 
-/// What the files below `root` say of a Jetson board.
-fn board(root: &Path) -> Board {
-    let first_line = |path: &str| {
-        let bytes = std::fs::read(root.join(path)).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        let line = text.trim_matches(['\0', '\n', ' ', '#']).lines().next()?;
-        Some(line.trim().to_owned())
-    };
-    Board {
-        model: first_line("proc/device-tree/model"),
-        l4t: first_line("etc/nv_tegra_release"),
+fn board() -> BoardReport {
+    let board = tfjet::board::detect();
+    BoardReport {
+        model: board.model,
+        soc: board.soc,
+        l4t: board.l4t.map(|release| release.to_string()),
+        jetpack: board.jetpack,
+        target: board.name,
     }
 }
 
 impl Report {
     fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        for line in self.board.model.iter().chain(&self.board.l4t) {
-            writeln!(text, "board         {line}")?;
+        let board = &self.board;
+        for (title, line) in [
+            ("board", &board.model),
+            ("JetPack", &board.jetpack),
+            ("L4T", &board.l4t),
+            ("target", &board.target),
+        ] {
+            if let Some(line) = line {
+                writeln!(text, "{title:<13} {line}")?;
+            }
         }
         for (title, line) in self.sensors.lines() {
             writeln!(text, "{title:<13} {line}")?;
@@ -311,37 +319,5 @@ impl Report {
         };
         writeln!(text, "segments run  on {runs}")?;
         Ok(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn boards_are_read_without_the_zero_at_their_end() {
-        let root = std::env::temp_dir().join(format!("tfjet-doctor-{}", std::process::id()));
-        for (path, text) in [
-            (
-                "proc/device-tree/model",
-                "NVIDIA Jetson Nano Developer Kit\0",
-            ),
-            (
-                "etc/nv_tegra_release",
-                "# R32 (release), REVISION: 7.1\n# more\n",
-            ),
-        ] {
-            let path = root.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let found = board(&root);
-        assert_eq!(
-            found.model.as_deref(),
-            Some("NVIDIA Jetson Nano Developer Kit")
-        );
-        assert_eq!(found.l4t.as_deref(), Some("R32 (release), REVISION: 7.1"));
-        std::fs::remove_dir_all(&root).unwrap();
-        assert_eq!(board(&root).model, None);
     }
 }

@@ -114,7 +114,10 @@ impl TypedGraph {
 
     /// Does the value of `wire` follow from sizes alone?
     pub fn is_derived(&self, wire: WireId) -> bool {
-        self.derived.get(wire.node.index()).copied().unwrap_or(false)
+        self.derived
+            .get(wire.node.index())
+            .copied()
+            .unwrap_or(false)
             && !self.graph.is_input(wire)
             && self.fact(wire).value.is_none()
     }

@@ -129,7 +129,6 @@ impl<'a> NetworkBuilder<'a> {
             .ok_or_else(|| Refusal("a tensor of the network is missing".into()))
     }
 
-
     /// Adds a layer; each output is given by type and by shape in the network's own layout.
     pub(super) fn layer(
         &mut self,

@@ -112,7 +112,13 @@ fn number(
     let mut tensor = op.builder.sizes(&name, std::slice::from_ref(number))?;
     if dtype != DType::I64 {
         let one = Shape::fixed(&[1]);
-        tensor = op.emit(Layer::Cast { to: dtype }, &[tensor], dtype, &one, Layout::Native);
+        tensor = op.emit(
+            Layer::Cast { to: dtype },
+            &[tensor],
+            dtype,
+            &one,
+            Layout::Native,
+        );
     }
     op.builder.reshape(&name, tensor, shape)
 }

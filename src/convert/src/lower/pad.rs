@@ -87,5 +87,11 @@ fn known(
         };
         Some((-before, size))
     };
-    shape.dims().iter().zip(before).zip(after).map(one).collect()
+    shape
+        .dims()
+        .iter()
+        .zip(before)
+        .zip(after)
+        .map(one)
+        .collect()
 }

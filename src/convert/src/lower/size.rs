@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tfjet_core::{
-    DType, Dim, ElementWiseOperation, Layer, SampleMode, Shape, TensorId,
-};
+use tfjet_core::{DType, Dim, ElementWiseOperation, Layer, SampleMode, Shape, TensorId};
 
 use super::builder::NetworkBuilder;
 use super::{Refusal, refuse};
@@ -81,7 +79,12 @@ impl<'a> NetworkBuilder<'a> {
         }
         let layer = Layer::Concatenation { axis: 0 };
         let vector = Shape::fixed(&[sizes.len()]);
-        Ok(self.layer(&format!("{name}/sizes"), layer, &pieces, &[(DType::I64, vector)])[0])
+        Ok(self.layer(
+            &format!("{name}/sizes"),
+            layer,
+            &pieces,
+            &[(DType::I64, vector)],
+        )[0])
     }
 
     /// The shape of a tensor at hand that has these sizes and no others.
@@ -101,7 +104,12 @@ impl<'a> NetworkBuilder<'a> {
             values: numbers.to_vec(),
         };
         let shape = Shape::fixed(&[numbers.len()]);
-        self.layer(&format!("{name}/numbers"), layer, &[], &[(DType::I64, shape)])[0]
+        self.layer(
+            &format!("{name}/numbers"),
+            layer,
+            &[],
+            &[(DType::I64, shape)],
+        )[0]
     }
 
     /// A size as a vector of one element.
@@ -126,7 +134,10 @@ impl<'a> NetworkBuilder<'a> {
             return self.axis_of(name, tensor, axis);
         }
         let inputs = &self.at_hand.inputs;
-        let from_inputs = size.symbols().iter().all(|symbol| inputs.contains_key(*symbol));
+        let from_inputs = size
+            .symbols()
+            .iter()
+            .all(|symbol| inputs.contains_key(*symbol));
         if let Some((tensor, axis)) = at(&self.at_hand.made).filter(|_| !from_inputs) {
             return self.axis_of(name, tensor, axis);
         }
@@ -217,7 +228,12 @@ impl<'a> NetworkBuilder<'a> {
         b: TensorId,
     ) -> TensorId {
         let layer = Layer::ElementWise { operation };
-        self.layer(&format!("{name}/size"), layer, &[a, b], &[(DType::I64, one())])[0]
+        self.layer(
+            &format!("{name}/size"),
+            layer,
+            &[a, b],
+            &[(DType::I64, one())],
+        )[0]
     }
 
     fn axis_of(&mut self, name: &str, tensor: TensorId, axis: usize) -> Result<TensorId, Refusal> {
@@ -232,7 +248,12 @@ impl<'a> NetworkBuilder<'a> {
             stride: vec![1],
             mode: SampleMode::Strict,
         };
-        Ok(self.layer(&format!("{name}/size"), layer, &[shape], &[(DType::I64, one())])[0])
+        Ok(self.layer(
+            &format!("{name}/size"),
+            layer,
+            &[shape],
+            &[(DType::I64, one())],
+        )[0])
     }
 
     /// The sizes of a tensor.
@@ -240,7 +261,9 @@ impl<'a> NetworkBuilder<'a> {
         if let Some(&shape) = self.at_hand.shapes.get(&tensor) {
             return shape;
         }
-        let rank = self.tensor_at(tensor).map_or(0, |tensor| tensor.shape.rank());
+        let rank = self
+            .tensor_at(tensor)
+            .map_or(0, |tensor| tensor.shape.rank());
         let vector = (DType::I64, Shape::fixed(&[rank]));
         let shape = self.layer(&format!("{name}/shape"), Layer::Shape, &[tensor], &[vector])[0];
         self.at_hand.shapes.insert(tensor, shape);
@@ -276,7 +299,12 @@ impl<'a> NetworkBuilder<'a> {
         shape: &Shape,
     ) -> Result<TensorId, Refusal> {
         let name = self.typed.graph.wire_name(wire);
-        let elements = self.typed.fact(wire).elements.as_deref().unwrap_or_default();
+        let elements = self
+            .typed
+            .fact(wire)
+            .elements
+            .as_deref()
+            .unwrap_or_default();
         let formulas: Option<Vec<Formula>> = elements.iter().map(SymbolicInt::formula).collect();
         let Some(formulas) = formulas.filter(|formulas| !formulas.is_empty()) else {
             return refuse(format!("the elements of `{name}` do not follow from sizes"));
@@ -285,7 +313,12 @@ impl<'a> NetworkBuilder<'a> {
         if dtype != DType::I64 {
             let vector = Shape::fixed(&[formulas.len()]);
             let layer = Layer::Cast { to: dtype };
-            tensor = self.layer(&format!("{name}/cast"), layer, &[tensor], &[(dtype, vector)])[0];
+            tensor = self.layer(
+                &format!("{name}/cast"),
+                layer,
+                &[tensor],
+                &[(dtype, vector)],
+            )[0];
         }
         self.reshape(&name, tensor, shape)
     }

@@ -40,10 +40,7 @@ pub(super) struct Piece {
     pub(super) stride: i64,
 }
 
-fn strided(
-    op: &mut Op<'_, '_>,
-    shape: &Shape,
-) -> Result<(Vec<Option<Piece>>, bool), Refusal> {
+fn strided(op: &mut Op<'_, '_>, shape: &Shape) -> Result<(Vec<Option<Piece>>, bool), Refusal> {
     for (index, role) in [(1, "begin"), (2, "end")] {
         op.sizes(index, role)?;
     }
@@ -85,7 +82,9 @@ fn strided(
             SliceAxis::Shrink(_) | SliceAxis::New => (None, 1),
         };
         let Some(span) = found else {
-            return refuse(format!("the bounds on axis {axis} of {shape} are not known"));
+            return refuse(format!(
+                "the bounds on axis {axis} of {shape} are not known"
+            ));
         };
         pieces.push(Some(Piece { span, stride }));
     }

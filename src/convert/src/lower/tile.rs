@@ -17,7 +17,10 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     if multiples.len() != shape.rank() {
         return refuse("multiples need one value per axis");
     }
-    if let Some(times) = multiples.iter().find_map(|times| times.known().filter(|&t| t < 1)) {
+    if let Some(times) = multiples
+        .iter()
+        .find_map(|times| times.known().filter(|&t| t < 1))
+    {
         return refuse(format!("{times} copies leave nothing"));
     }
     let input = op.tensor(0, Layout::Native)?;
@@ -27,7 +30,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
             let (_, shape) = op.output_type(0)?;
             let name = op.node.name.clone();
             let multiples = op.builder.sizes(&name, &multiples)?;
-            op.emit(Layer::Tile, &[input, multiples], dtype, &shape, Layout::Native)
+            op.emit(
+                Layer::Tile,
+                &[input, multiples],
+                dtype,
+                &shape,
+                Layout::Native,
+            )
         }
     };
     op.output(0, output, Layout::Native);

@@ -112,7 +112,10 @@ impl<'a> Segments<'a> {
         };
         let others = self.members.keys().filter(|other| **other != cluster);
         let segments = others.map(|other| Unit::Segment(*other));
-        let outside = self.order.iter().filter(|id| self.clusters.of(**id).is_none());
+        let outside = self
+            .order
+            .iter()
+            .filter(|id| self.clusters.of(**id).is_none());
         let parts = segments.chain(outside.map(|id| Unit::Residual(*id)));
         let read = parts.flat_map(|part| self.reads(part)).copied();
         let wanted = typed.graph.outputs.iter().map(|output| output.wire);

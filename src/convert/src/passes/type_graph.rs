@@ -164,7 +164,10 @@ fn is_derived(typed: &TypedGraph, id: NodeId, kept: &[bool]) -> bool {
         return false;
     }
     (0..).zip(facts).all(|(slot, fact)| {
-        let known = fact.elements.as_ref().and_then(|all| typed.sizes.homes(all));
+        let known = fact
+            .elements
+            .as_ref()
+            .and_then(|all| typed.sizes.homes(all));
         known.is_some() && !typed.graph.is_input(WireId::new(id, slot))
     })
 }

@@ -68,11 +68,13 @@ pub(super) fn fill(draft: &mut Draft<'_>) -> Option<SourceNode> {
         }
         1 => {
             let dims = draft.pack(&[&four, &size]);
-            let row = draft.floats(&[[1, 4][draft.below(2)], 1]);
+            let rows = [1, 4][draft.below(2)];
+            let row = draft.floats(&[rows, 1]);
             Some(draft.op("BroadcastTo", &[&row, &dims]))
         }
         _ => {
-            let (start, step) = (draft.number(draft.numbers.len() % 3), draft.number(1));
+            let (start, step) = (draft.below(3), draft.number(1));
+            let start = draft.number(start);
             Some(draft.op("Range", &[&start, &size, &step]))
         }
     }

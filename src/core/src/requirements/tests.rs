@@ -116,6 +116,35 @@ fn constant(dtype: DType) -> NetworkSpec {
     network(Layer::Constant { weights }, 0, dtype, &[2], dtype)
 }
 
+fn resize_to(mode: InterpolationMode, dtype: DType, to: &[usize]) -> NetworkSpec {
+    let layer = Layer::ResizeTo {
+        mode,
+        coordinates: ResizeCoordinateTransformation::HalfPixel,
+        rounding: ResizeRounding::Floor,
+    };
+    let mut network = network(layer, 2, dtype, &[1, 2, 3, 4], dtype);
+    network.tensors[1].dtype = DType::I64;
+    network.tensors[2].shape = Shape::fixed(to);
+    network
+}
+
+fn resize_by(scales: &[usize]) -> NetworkSpec {
+    let layer = Layer::ResizeBy {
+        mode: InterpolationMode::Linear,
+        coordinates: ResizeCoordinateTransformation::HalfPixel,
+        rounding: ResizeRounding::Floor,
+        scales: scales.to_vec(),
+    };
+    network(layer, 1, DType::F32, &[1, 2, 3, 4], DType::F32)
+}
+
+fn numbers(values: &[i64]) -> NetworkSpec {
+    let layer = Layer::Numbers {
+        values: values.to_vec(),
+    };
+    network(layer, 0, DType::I64, &[values.len()], DType::I64)
+}
+
 /// Networks, and for each the first release that takes it: `None` where none does.
 fn cases() -> Vec<(&'static str, NetworkSpec, Option<Release>)> {
     use DType::{Bool, F16, F32, I8, I32, I64, U8};
@@ -145,6 +174,78 @@ fn cases() -> Vec<(&'static str, NetworkSpec, Option<Release>)> {
         ("reflect int64", slice(SampleMode::Reflect, I64, &[2]), None),
         ("slice int64", strict(I64, &[2]), Some(NANO)),
         ("symmetric", slice(SampleMode::Symmetric, F32, &[2]), None),
+        ("tile", network(Layer::Tile, 2, F32, &[2], F32), Some(NANO)),
+        ("tile int64", network(Layer::Tile, 2, I64, &[2], I64), None),
+        (
+            "expand",
+            network(Layer::Expand, 2, I64, &[2], I64),
+            Some(NANO),
+        ),
+        (
+            "pad by sizes",
+            network(
+                Layer::Pad {
+                    mode: SampleMode::Fill(1.0),
+                },
+                2,
+                I32,
+                &[2],
+                I32,
+            ),
+            Some(NANO),
+        ),
+        (
+            "mirror by sizes",
+            network(
+                Layer::Pad {
+                    mode: SampleMode::Symmetric,
+                },
+                2,
+                F32,
+                &[2],
+                F32,
+            ),
+            None,
+        ),
+        (
+            "resize to sizes",
+            resize_to(linear, F32, &[1, 2, 6, 5]),
+            Some(NANO),
+        ),
+        (
+            "resize all to sizes",
+            resize_to(linear, F32, &[2, 2, 6, 5]),
+            None,
+        ),
+        (
+            "resize int32 to sizes",
+            resize_to(nearest, I32, &[1, 2, 6, 5]),
+            None,
+        ),
+        ("resize by factors", resize_by(&[1, 1, 2, 3]), Some(NANO)),
+        ("resize all by factors", resize_by(&[2, 1, 2, 3]), None),
+        ("shape", network(Layer::Shape, 1, U8, &[2], I64), Some(NANO)),
+        (
+            "reshape to sizes",
+            network(Layer::Reshape, 2, Bool, &[2], Bool),
+            Some(NANO),
+        ),
+        (
+            "range of int64",
+            network(Layer::LinSpace, 3, I64, &[2], I64),
+            Some(NANO),
+        ),
+        (
+            "range of float16",
+            network(Layer::LinSpace, 3, I64, &[2], F16),
+            None,
+        ),
+        ("numbers", numbers(&[1 << 31, -1]), Some(ORIN)),
+        (
+            "small numbers",
+            numbers(&[i64::from(i32::MAX), -1]),
+            Some(NANO),
+        ),
         ("rank 8", strict(F32, &[1; 8]), Some(NANO)),
         ("rank 9", strict(F32, &[1; 9]), None),
         ("2^31 elements", strict(F32, &[1 << 16, 1 << 15]), None),

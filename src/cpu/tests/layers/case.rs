@@ -274,7 +274,12 @@ pub fn spec(case: &Case, dims: Dims) -> NetworkSpec {
             }
             Size::Numbers(values) => {
                 let values = values.clone();
-                (DType::I64, vec![values.len()], Layer::Numbers { values }, Vec::new())
+                (
+                    DType::I64,
+                    vec![values.len()],
+                    Layer::Numbers { values },
+                    Vec::new(),
+                )
             }
             Size::Shape(shape) => {
                 shaped += 1;

@@ -6,7 +6,15 @@ use crate::case::{Case, Size, noise, whole};
 use crate::reference::{Array, resize, slice, stretched};
 
 pub fn cases() -> Vec<Case> {
-    [shapes(), slices(), pads(), resizes(), copies(), lin_spaces()].concat()
+    [
+        shapes(),
+        slices(),
+        pads(),
+        resizes(),
+        copies(),
+        lin_spaces(),
+    ]
+    .concat()
 }
 
 /// Types that data may have where it is only moved.
@@ -19,7 +27,14 @@ fn shapes() -> Vec<Case> {
         values: vec![2, 3, 4],
     };
     let mut cases = vec![
-        Case::typed("Shape", Layer::Shape, DType::F32, &[&x], DType::I64, sizes.clone()),
+        Case::typed(
+            "Shape",
+            Layer::Shape,
+            DType::F32,
+            &[&x],
+            DType::I64,
+            sizes.clone(),
+        ),
         Case::typed("Numbers", numbers, DType::F32, &[], DType::I64, sizes),
     ];
     for (sizes, shape) in [
@@ -59,7 +74,9 @@ fn slices() -> Vec<Case> {
             };
             let name = format!("SliceTo {start:?} {size:?} {stride:?} {dtype}");
             let case = Case::typed(name, layer, dtype, &[&x], dtype, expected);
-            cases.push(case.with_sizes(&[Size::Numbers(start.to_vec()), Size::Shape(size.to_vec())]));
+            cases.push(
+                case.with_sizes(&[Size::Numbers(start.to_vec()), Size::Shape(size.to_vec())]),
+            );
         }
     }
     let x = noise(&[3, 4], 73);
@@ -111,7 +128,9 @@ fn resizes() -> Vec<Case> {
             (InterpolationMode::Nearest, ResizeRounding::HalfUp),
         ] {
             // Of a nearest pixel at equal distance the release decides.
-            if mode == InterpolationMode::Nearest && (rounding == ResizeRounding::Floor) != (coordinates == Asymmetric) {
+            if mode == InterpolationMode::Nearest
+                && (rounding == ResizeRounding::Floor) != (coordinates == Asymmetric)
+            {
                 continue;
             }
             for shape in [[1, 2, 9, 13], [1, 2, 3, 4]] {

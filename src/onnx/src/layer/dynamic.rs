@@ -75,7 +75,9 @@ pub(super) fn pad(w: &mut Writer<'_, '_>, mode: SampleMode) -> Result<(), OnnxEr
         SampleMode::Reflect => "reflect",
         // No operator repeats the border in opset 17 and takes no size.
         SampleMode::Symmetric | SampleMode::Strict => {
-            return Err(w.fail(format!("cannot pad in mode {mode:?} where sizes are not known")));
+            return Err(w.fail(format!(
+                "cannot pad in mode {mode:?} where sizes are not known"
+            )));
         }
     };
     let input = w.input_for(0, Kernel::PAD)?;

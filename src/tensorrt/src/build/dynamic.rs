@@ -142,9 +142,7 @@ pub(super) fn tile(w: &mut Writer<'_, '_, '_>) -> Done {
         size: holds(size, rank),
         stride: Sizes::Known(vec![1; rank]),
     };
-    let layer = w
-        .network
-        .add_slice(input.tensor, &part, Outside::Again)?;
+    let layer = w.network.add_slice(input.tensor, &part, Outside::Again)?;
     let value = w.value("tile", layer, input.dtype)?;
     w.finish(0, value)
 }

@@ -65,7 +65,9 @@ impl<'n> Writer<'n, '_, '_> {
                     size: Sizes::Known(vec![1]),
                     stride: Sizes::Known(vec![1]),
                 };
-                let layer = self.network.add_slice(shape.tensor, &part, Outside::Never)?;
+                let layer = self
+                    .network
+                    .add_slice(shape.tensor, &part, Outside::Never)?;
                 self.value("size", layer, shape.dtype)
             }
             Size::Product(factors) => {

@@ -1,8 +1,6 @@
 //! Layers that move data.
 
-use tfjet_core::{
-    GatherMode, InterpolationMode, ResizeCoordinateTransformation, ResizeRounding,
-};
+use tfjet_core::{GatherMode, InterpolationMode, ResizeCoordinateTransformation, ResizeRounding};
 
 use super::{LayerRef, Network, TensorRef, call, codes};
 use crate::sys::{Dims, Permutation};
@@ -263,10 +261,7 @@ impl Network<'_> {
                 (&dims, codes::LINSPACE, dtype.code()),
             )?
         } else {
-            self.make(
-                |s| &s.network_definition.add_fill,
-                (&dims, codes::LINSPACE),
-            )?
+            self.make(|s| &s.network_definition.add_fill, (&dims, codes::LINSPACE))?
         };
         let layer = self.layer(handle);
         for (index, input) in [(0, count), (1, start), (2, delta)] {

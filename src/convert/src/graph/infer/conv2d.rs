@@ -102,7 +102,11 @@ pub(super) fn slide(
             (dim @ Dim::Symbolic(_), _) if stride == 1 && pad == Padding::Same => dim.clone(),
             (dim, window) => {
                 let size = context.sizes.formula(dim);
-                context.dim(slid(&size, window, stride, dilations[spatial], pad), 0, axis)
+                context.dim(
+                    slid(&size, window, stride, dilations[spatial], pad),
+                    0,
+                    axis,
+                )
             }
         };
     }
@@ -122,9 +126,14 @@ fn slid(
     match padding {
         Padding::Same => size.ceil_div(stride),
         Padding::Explicit(before, after) => {
-            let extent = window?.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+            let extent = window?
+                .checked_sub(1)?
+                .checked_mul(dilation)?
+                .checked_add(1)?;
             let offset = number(before.checked_add(after)?)?.checked_sub(number(extent)?)?;
-            let steps = size.add(&Formula::from(offset))?.floor_div(&Formula::from(stride))?;
+            let steps = size
+                .add(&Formula::from(offset))?
+                .floor_div(&Formula::from(stride))?;
             steps.add(&Formula::from(1))
         }
     }

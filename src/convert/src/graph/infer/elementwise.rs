@@ -106,7 +106,10 @@ fn pairwise(context: &Context<'_>, dtype: Option<DType>) -> Result<WireFact, Inf
 
 /// The types in which sizes are computed.
 fn holds_sizes(dtype: Option<DType>) -> bool {
-    matches!(dtype, Some(DType::I32 | DType::I64 | DType::F32 | DType::F64))
+    matches!(
+        dtype,
+        Some(DType::I32 | DType::I64 | DType::F32 | DType::F64)
+    )
 }
 
 fn is_integer(dtype: Option<DType>) -> bool {
@@ -143,7 +146,10 @@ fn each(op: &str, input: &WireFact) -> Option<Vec<SymbolicInt>> {
             "Abs" if numerator.low()? >= 0 => Some(element.clone()),
             "Square" if is_exact(denominator) => {
                 let square = numerator.mul(&numerator)?;
-                Some(SymbolicInt::from_ratio(square, denominator.checked_mul(denominator)?))
+                Some(SymbolicInt::from_ratio(
+                    square,
+                    denominator.checked_mul(denominator)?,
+                ))
             }
             "Floor" => Some(SymbolicInt::from(numerator.floor_div(&by))),
             "Ceil" => Some(SymbolicInt::from(numerator.ceil_div(denominator))),
@@ -151,11 +157,18 @@ fn each(op: &str, input: &WireFact) -> Option<Vec<SymbolicInt>> {
             _ => None,
         }
     };
-    if !matches!(op, "Neg" | "Abs" | "Square" | "Floor" | "Ceil" | "Round" | "Rint") {
+    if !matches!(
+        op,
+        "Neg" | "Abs" | "Square" | "Floor" | "Ceil" | "Round" | "Rint"
+    ) {
         return None;
     }
     let elements = input.elements.as_ref()?.iter();
-    Some(elements.map(|element| one(element).unwrap_or(SymbolicInt::Unknown)).collect())
+    Some(
+        elements
+            .map(|element| one(element).unwrap_or(SymbolicInt::Unknown))
+            .collect(),
+    )
 }
 
 /// Arithmetic on sizes.
@@ -171,7 +184,8 @@ fn arithmetic(context: &Context<'_>, result: &WireFact) -> Option<Vec<SymbolicIn
     {
         return None;
     }
-    let at = |side: &[SymbolicInt], i: usize| side.get(if side.len() == 1 { 0 } else { i }).cloned();
+    let at =
+        |side: &[SymbolicInt], i: usize| side.get(if side.len() == 1 { 0 } else { i }).cloned();
     let op = context.node.op.as_str();
     let integer = is_integer(result.dtype);
     (0..len)

@@ -255,5 +255,10 @@ pub(crate) fn padding_pairs(elements: &[SymbolicInt]) -> Option<Vec<[&SymbolicIn
     if elements.len() % 2 != 0 || elements.iter().any(negative) {
         return None;
     }
-    Some(elements.chunks_exact(2).map(|pair| [&pair[0], &pair[1]]).collect())
+    Some(
+        elements
+            .chunks_exact(2)
+            .map(|pair| [&pair[0], &pair[1]])
+            .collect(),
+    )
 }

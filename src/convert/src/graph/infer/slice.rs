@@ -164,23 +164,29 @@ pub(crate) fn span(size: &Formula, begin: &Bound, end: &Bound, stride: i64) -> O
     }
     let before = Formula::from(-1);
     let (first, ahead) = index(begin, &last)?;
-    let first = if ahead { first.smaller(&last)? } else { first.larger(&before)? };
+    let first = if ahead {
+        first.smaller(&last)?
+    } else {
+        first.larger(&before)?
+    };
     let (end, ahead) = match end {
         Bound::Border => (before.clone(), false),
         _ => index(end, &before)?,
     };
-    let end = if ahead { end.smaller(&last)? } else { end.larger(&before)? };
-    let count = first.sub(&end)?.ceil_div(stride.checked_neg()?)?.larger(&zero)?;
+    let end = if ahead {
+        end.smaller(&last)?
+    } else {
+        end.larger(&before)?
+    };
+    let count = first
+        .sub(&end)?
+        .ceil_div(stride.checked_neg()?)?
+        .larger(&zero)?;
     Some(Span { first, count })
 }
 
 /// First index and number of elements of a range over an axis of `size`.
-fn clamp(
-    size: usize,
-    begin: Option<i64>,
-    end: Option<i64>,
-    stride: i64,
-) -> (i64, usize) {
+fn clamp(size: usize, begin: Option<i64>, end: Option<i64>, stride: i64) -> (i64, usize) {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let (low, high) = if stride > 0 {
         (0, size)
@@ -333,10 +339,14 @@ fn slice(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         } else {
             size.formula()
         };
-        if let (Some(start), Some(count), Dim::Fixed(whole)) =
-            (start.as_ref().and_then(Formula::known), count.as_ref().and_then(Formula::known), dim)
-        {
-            let end = start.checked_add(count).and_then(|end| usize::try_from(end).ok());
+        if let (Some(start), Some(count), Dim::Fixed(whole)) = (
+            start.as_ref().and_then(Formula::known),
+            count.as_ref().and_then(Formula::known),
+            dim,
+        ) {
+            let end = start
+                .checked_add(count)
+                .and_then(|end| usize::try_from(end).ok());
             if start < 0 || count < 0 || end.is_none_or(|end| end > *whole) {
                 return impossible(format!("begin {start}, size {count} is outside {shape}"));
             }
@@ -405,7 +415,11 @@ mod tests {
         ] {
             let span = span(&n, &at(begin), &at(end), stride).unwrap();
             let found = (span.first.to_string(), span.count.to_string());
-            assert_eq!(found, (first.into(), count.into()), "{begin:?} {end:?} {stride}");
+            assert_eq!(
+                found,
+                (first.into(), count.into()),
+                "{begin:?} {end:?} {stride}"
+            );
         }
         let index = Bound::At(n.sub(&Formula::from(2)).unwrap());
         assert_eq!(span(&n, &index, &Bound::Border, 1), None);
@@ -415,7 +429,10 @@ mod tests {
     fn spans_agree_with_clamped_numbers() {
         let bounds = [None, Some(-7), Some(-2), Some(0), Some(1), Some(4), Some(9)];
         let size = Formula::symbol("n");
-        for (begin, end) in bounds.iter().flat_map(|b| bounds.iter().map(move |e| (*b, *e))) {
+        for (begin, end) in bounds
+            .iter()
+            .flat_map(|b| bounds.iter().map(move |e| (*b, *e)))
+        {
             for stride in [1, 2, 3, -1, -2] {
                 let at = |index: Option<i64>| {
                     index.map_or(Bound::Border, |index| Bound::At(Formula::from(index)))

@@ -32,7 +32,11 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             Dim::Symbolic(_) => {
                 let factor = Formula::from(i64::try_from(factor).unwrap_or(i64::MAX));
                 let size = context.sizes.formula(&image.dims()[axis]);
-                let scaled = if divide { size.floor_div(&factor) } else { size.mul(&factor) };
+                let scaled = if divide {
+                    size.floor_div(&factor)
+                } else {
+                    size.mul(&factor)
+                };
                 Ok(context.dim(scaled, 0, axis))
             }
         }

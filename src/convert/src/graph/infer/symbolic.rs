@@ -107,6 +107,9 @@ mod tests {
             assert_eq!(result.unwrap().to_string(), expected, "{a} {b}");
         }
         assert!(quotient(&sizes, shape("5").dims(), shape("2").dims()).is_err());
-        assert_eq!(quotient(&sizes, shape("5").dims(), shape("0").dims()), Ok(None));
+        assert_eq!(
+            quotient(&sizes, shape("5").dims(), shape("0").dims()),
+            Ok(None)
+        );
     }
 }

@@ -236,9 +236,7 @@ impl Formula {
             Some(0) => None,
             Some(divisor) if divisor < 0 => self.scaled(-1)?.floor_div(&other.scaled(-1)?),
             Some(divisor) => self.floor_by(divisor),
-            None => {
-                Self::atom(Atom::Floor(self.clone().into(), other.clone().into())).bounded()
-            }
+            None => Self::atom(Atom::Floor(self.clone().into(), other.clone().into())).bounded(),
         }
     }
 
@@ -266,12 +264,10 @@ impl Formula {
         }
         // floor((floor(a / b) + c) / d) is floor((a + b c) / (b d)).
         let merged = match rest.single() {
-            Some(([Atom::Floor(inner, by)], 1)) => {
-                by.known().filter(|by| *by > 0).and_then(|by| {
-                    let offset = rest.constant.checked_mul(by)?;
-                    Some((inner.add(&Self::from(offset))?, divisor.checked_mul(by)?))
-                })
-            }
+            Some(([Atom::Floor(inner, by)], 1)) => by.known().filter(|by| *by > 0).and_then(|by| {
+                let offset = rest.constant.checked_mul(by)?;
+                Some((inner.add(&Self::from(offset))?, divisor.checked_mul(by)?))
+            }),
             _ => None,
         };
         let part = match merged {

@@ -21,9 +21,15 @@ fn formulas_have_one_form() {
         (Some(ceil(&n, 2)), "ceil(n/2)"),
         (Some(ceil(&ceil(&n, 2), 2)), "ceil(n/4)"),
         (ceil(&ceil(&n, 2), 2).floor_div(&k(3)), "floor((n + 3)/12)"),
-        (n.scaled(4).unwrap().add(&k(5)).unwrap().floor_div(&k(6)), "ceil((2*n)/3)"),
+        (
+            n.scaled(4).unwrap().add(&k(5)).unwrap().floor_div(&k(6)),
+            "ceil((2*n)/3)",
+        ),
         (n.sub(&k(1)).unwrap().floor_div(&k(2)), "ceil(n/2) - 1"),
-        (n.mul(&s("m")).unwrap().scaled(12).unwrap().exact_div(&k(4)), "3*m*n"),
+        (
+            n.mul(&s("m")).unwrap().scaled(12).unwrap().exact_div(&k(4)),
+            "3*m*n",
+        ),
         (n.mul(&s("m")).unwrap().floor_div(&n), "m"),
         (s("m").floor_div(&n), "floor(m/n)"),
         (n.sub(&k(1)).unwrap().larger(&k(0)), "max(0, n - 1)"),
@@ -64,7 +70,10 @@ fn a_dim_is_named_after_its_formula() {
 #[test]
 fn fractions_of_sizes_become_whole_again() {
     let half = SymbolicInt::from_ratio(s("n"), 2);
-    assert_eq!(half.truncated(), SymbolicInt::Size(s("n").floor_div(&k(2)).unwrap()));
+    assert_eq!(
+        half.truncated(),
+        SymbolicInt::Size(s("n").floor_div(&k(2)).unwrap())
+    );
     assert_eq!(SymbolicInt::from_ratio(s("n").scaled(6).unwrap(), 4), {
         SymbolicInt::Ratio(s("n").scaled(3).unwrap(), 2)
     });
@@ -132,7 +141,8 @@ fn tree() -> impl Strategy<Value = Tree> {
         Just(Tree::M),
     ];
     leaf.prop_recursive(4, 24, 2, |inner| {
-        (any::<u8>(), inner.clone(), inner).prop_map(|(op, a, b)| Tree::Node(op, a.into(), b.into()))
+        (any::<u8>(), inner.clone(), inner)
+            .prop_map(|(op, a, b)| Tree::Node(op, a.into(), b.into()))
     })
 }
 
