@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench deny clean
+.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench boards deny clean
 
 ENTRIES ?= centernet efficientnet-lite0 openpose vtest onnxruntime
 JETPACK ?= 4
@@ -38,6 +38,9 @@ lint: setup ## formatting, clippy, documentation
 
 bench: setup ## compare with TensorFlow and ONNX Runtime; writes docs/benchmarks.md
 	scripts/bench.sh
+
+boards: setup ## compare estimates with published timings of boards; writes docs/boards.md
+	scripts/boards.sh
 
 deny: ## licences and sources of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)

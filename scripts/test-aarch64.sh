@@ -39,14 +39,22 @@ for name in onnxruntime-aarch64 onnxruntime-jetpack4 tensorrt-rtx-aarch64 \
   "$bin" fetch --cache "$cache" "$name" ||
     echo "test-aarch64: $name could not be fetched; the tests that need it are skipped" >&2
 done
+# Programs that an emulated program starts run where the kernel hands them to QEMU.
+export QEMU_LD_PREFIX=$sysroot
+children=()
+if ! "$out/tfjet-run-headless" --version >/dev/null 2>&1; then
+  echo "test-aarch64: SKIPPED, the kernel does not start arm64 programs: tests of several processes" >&2
+  children=(-- --skip processes --skip a_process)
+fi
+
 board() { # PROCESSOR ONNXRUNTIME-ENTRY ARGUMENT...: cargo test, emulated
   local libraries=() rtx=$cache/tensorrt-rtx-aarch64/libtensorrt_rtx.so.1
   [[ ! -d $cache/$2 ]] || libraries+=(TFJET_ONNXRUNTIME="$(ls "$cache/$2"/libonnxruntime.so.*)")
   [[ ! -f $rtx ]] || libraries+=(TFJET_TENSORRT_RTX="$rtx")
   (
     export "${libraries[@]}" \
-      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -cpu $1 -L $sysroot"
-    cross_cargo test "${@:3}"
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static QEMU_CPU=$1
+    cross_cargo test "${@:3}" "${children[@]}"
   )
 }
 

@@ -1,7 +1,6 @@
 //! From shapes that a user gives to those of every segment input: what engines are built for.
 
 mod flag;
-mod formula;
 mod symbols;
 
 use std::collections::BTreeMap;

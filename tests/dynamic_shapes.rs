@@ -193,25 +193,23 @@ fn openpose_takes_frames_of_fifty_sizes_in_bounded_memory() {
     };
     let largest = runs.iter().map(bytes).max().unwrap();
     let mut failures = Vec::new();
-    let mut peaks = Vec::new();
-    for _ in 0..2 {
+    let mut round = |step: usize| {
         let mut peak = 0;
-        for run in &runs {
+        for run in runs.iter().step_by(step) {
             failures.extend(check(&mut session, run, 2e-4).err());
             assert!(session.held_shapes() <= held);
             let (found, limit) = (session.buffer_bytes(), held * largest);
             assert!(found <= limit, "{found} bytes of buffers, {limit} at most");
             peak = peak.max(resident().unwrap_or_default());
         }
-        peaks.push(peak);
-    }
+        peak
+    };
+    // The engine's memory grows until every size has found its place.
+    let peaks = [1, 5, 5].map(&mut round);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    match peaks[..] {
-        [0, _] => skip("no /proc/self/status: how much memory the engine holds is not seen"),
-        [first, second] => assert!(
-            second <= first + first / 10,
-            "{second} bytes in memory at the second round, {first} at the first"
-        ),
-        _ => unreachable!(),
+    if peaks[2] == 0 {
+        skip("no /proc/self/status: how much memory the engine holds is not seen");
     }
+    let [_, second, third] = peaks;
+    assert!(third <= second + second / 10, "bytes in memory: {peaks:?}");
 }

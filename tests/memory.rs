@@ -89,7 +89,6 @@ fn the_estimate_is_near_what_a_run_takes() {
         let ran = ran.arg(&path).arg("--inputs").arg(&inputs).run().good();
         let peak = ran.json()["peak_rss_mib"].as_f64().unwrap();
         let ratio = (estimate + LIBRARIES) / peak;
-        eprintln!("{}: {need}; took {peak:.1} MiB", path.display());
         assert!((0.6..1.7).contains(&ratio), "{need}; took {peak:.1} MiB");
     }
 }

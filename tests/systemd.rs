@@ -1,4 +1,6 @@
 //! The service's files: what systemd says of the unit, and the script that puts it in place.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

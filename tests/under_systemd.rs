@@ -1,6 +1,7 @@
 //! The service under a running systemd: a user manager of its own in namespaces of its own, so that
 //! it needs neither the machine's systemd nor its consent, only root.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod common;
 

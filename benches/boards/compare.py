@@ -30,11 +30,11 @@ EXPLANATIONS = [
      "session add to the smallest networks most."),
     (("torch2trt",), "densenet",
      "These DenseNets are hardly faster on an AGX Xavier than on a Nano (DenseNet-201: 33.1 against "
-     "39.4 ms), where the other networks are six to ten times as fast. Something other than "
-     "arithmetic and memory holds them up there; what, is not known."),
+     "39.4 ms), where the other networks are five to twelve times as fast. Something other "
+     "than arithmetic and memory holds them up there; what, is not known."),
     (("tf_to_trt_image_classification",), "inception",
-     "Nearly all rows of this source are above their estimate, by a fifth to a quarter in the middle, "
-     "with TensorRT 3 and copies in the time. Small networks of many kernels stand out; more is not "
+     "All rows of this source are above their estimate, by a fifth to a quarter in the middle: they "
+     "have TensorRT 3 and copies in them. Small networks of many kernels stand out; more is not "
      "known."),
 ]
 # Other ways to make the estimate, to be compared with the one in use.

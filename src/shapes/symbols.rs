@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
+use tfjet_core::formula::evaluate;
 use tfjet_core::{Dim, Shape};
 
-use super::formula::evaluate;
 use super::{Extent, ShapeRange, range_text};
 use crate::exit::Usage;
 

@@ -19,6 +19,7 @@
 
 mod attr;
 mod dtype;
+pub mod formula;
 mod manifest;
 mod memory;
 mod network;
@@ -43,7 +44,5 @@ pub use network::{
 };
 pub use schedule::{Schedule, ScheduleError, Step, Value, ValueId, ValueSource};
 pub use shape::{Dim, Shape};
-pub use target::{
-    ComputeCapability, Cpu, EngineKind, Peak, PowerMode, Precision, Release, Target,
-};
+pub use target::{ComputeCapability, Cpu, EngineKind, Peak, PowerMode, Precision, Release, Target};
 pub use tensor::{Tensor, TensorError, TensorView};

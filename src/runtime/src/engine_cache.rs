@@ -48,7 +48,11 @@ impl EngineCache {
         fs::create_dir_all(dir).map_err(unwritable)?;
         let probe = dir.join(format!(".probe-{}", std::process::id()));
         let probed = replace_file(&probe, |file| file.write_all(&[0; PROBE]));
-        let removed = fs::remove_file(&probe);
+        // Another process of the same number, in a container, may have removed it.
+        let removed = match fs::remove_file(&probe) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
         probed.and(removed).map_err(unwritable)?;
         Ok(Self { dir: dir.into() })
     }

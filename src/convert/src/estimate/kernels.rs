@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use tfjet_core::{Layer, LayerSpec, NetworkSpec, TensorId};
 
-use super::work::{Role, Sizes, role};
+use super::work::{Role, Sizes, role, shares};
 use crate::lower::WeightsStore;
 
 /// Layers that run as one kernel: nothing between them is written to memory.
@@ -61,7 +61,7 @@ pub(super) fn group(segment: usize, network: &NetworkSpec, weights: &WeightsStor
     let mut group_of: BTreeMap<usize, usize> = BTreeMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
-        let role = role(&layer.layer);
+        let role = role(network, layer);
         if role == Role::Free {
             continue;
         }
@@ -99,7 +99,7 @@ fn joins(
 ) -> Option<usize> {
     let joins = |id: &TensorId| {
         let maker = *makers.get(id)?;
-        let role = role(&network.layers.get(maker)?.layer);
+        let role = role(network, network.layers.get(maker)?);
         let alone = readers.get(id) == Some(&1);
         (alone && matches!(role, Role::Product | Role::Pointwise)).then_some(maker)
     };
@@ -180,8 +180,8 @@ fn leaves(network: &NetworkSpec, id: TensorId, members: &[usize]) -> bool {
         || layers.any(|(index, layer)| layer.inputs.contains(&id) && !members.contains(&index))
 }
 
-/// When each tensor that is written to memory is written, and when it is read last. A join or a
-/// reshape keeps its inputs for as long as its output is read.
+/// When each tensor that is written to memory is written, and when it is read last. What shares
+/// its inputs' memory keeps them for as long as it is read.
 fn lives(
     network: &NetworkSpec,
     group_of: &BTreeMap<usize, usize>,
@@ -190,14 +190,11 @@ fn lives(
     let mut last: BTreeMap<TensorId, usize> =
         network.outputs.iter().map(|id| (*id, groups)).collect();
     for (index, layer) in network.layers.iter().enumerate().rev() {
+        let outputs = layer.outputs.iter();
         let read = match group_of.get(&index) {
             Some(group) => Some(*group),
-            None => layer
-                .outputs
-                .iter()
-                .filter_map(|id| last.get(id))
-                .max()
-                .copied(),
+            None if shares(&layer.layer) => outputs.filter_map(|id| last.get(id)).max().copied(),
+            None => None,
         };
         for id in &layer.inputs {
             let last = last.entry(*id).or_default();

@@ -189,6 +189,29 @@ fn activations_are_the_most_that_live_at_once() {
 }
 
 #[test]
+fn sizes_are_computed_beside_the_gpu() {
+    let mut net = Net::default();
+    let x = net.input(&[1, 8, 4, 4]);
+    let a = net.conv("a", x, &[8, 8, 1, 1], 1);
+    let b = net.conv("b", a, &[8, 8, 1, 1], 1);
+    let size = net.layer("size", Layer::Shape, &[a], &[4]);
+    let half = net.add("half", size, size);
+    for id in [size, half] {
+        net.spec.tensors[id.0 as usize].dtype = DType::I64;
+    }
+    let c = net.layer("c", Layer::Reshape, &[b, half], &[1, 128]);
+    let y = net.layer("y", Layer::Softmax { axis: 1 }, &[c], &[1, 128]);
+    let grouped = net.grouped(&[y]);
+    assert_eq!(names(&grouped), [("a", 1), ("b", 1), ("y", 1)]);
+    assert_eq!(
+        grouped.lives.get(&a),
+        Some(&(0, 1)),
+        "its sizes hold no tensor"
+    );
+    assert_eq!(grouped.lives.get(&b), Some(&(1, 2)));
+}
+
+#[test]
 fn matrices_read_constants_as_weights() {
     let mut net = Net::default();
     let x = net.input(&[2, 64]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tfjet_core::{
-    Dim, Layer, LayerSpec, MatrixOperation, NetworkSpec, NetworkTensor, TensorId, WeightsId,
+    DType, Dim, Layer, LayerSpec, MatrixOperation, NetworkSpec, NetworkTensor, TensorId, WeightsId,
 };
 
 use crate::lower::WeightsStore;
@@ -17,7 +17,7 @@ pub(super) struct Sizes<'a> {
 /// How TensorRT treats a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Moves nothing: constants, reshapes, and joins whose parts are written in place.
+    /// Takes no time on the GPU: constants, sizes, and what shares its inputs' memory.
     Free,
     /// Computes each element on its own, so it can be done with what made its input.
     Pointwise,
@@ -105,7 +105,9 @@ impl Sizes<'_> {
                 let steps = u64::from(scale.is_some()) + u64::from(shift.is_some());
                 output.saturating_mul(steps)
             }
-            Layer::Resize { .. } => output.saturating_mul(8),
+            Layer::Resize { .. } | Layer::ResizeTo { .. } | Layer::ResizeBy { .. } => {
+                output.saturating_mul(8)
+            }
             Layer::Activation { .. }
             | Layer::ElementWise { .. }
             | Layer::Unary { .. }
@@ -156,20 +158,30 @@ impl Sizes<'_> {
 
     /// Does a layer read of its inputs only as much as it writes?
     pub(super) fn reads_what_it_writes(&self, layer: &Layer) -> bool {
-        matches!(layer, Layer::Slice { .. } | Layer::Gather { .. })
+        matches!(
+            layer,
+            Layer::Slice { .. } | Layer::SliceTo { .. } | Layer::Gather { .. }
+        )
     }
 }
 
-/// How TensorRT treats this layer.
-pub(super) fn role(layer: &Layer) -> Role {
-    let moves = |order: &[usize]| order.iter().enumerate().any(|(i, &axis)| i != axis);
-    match layer {
-        Layer::Constant { .. } | Layer::Concatenation { .. } => Role::Free,
-        Layer::Shuffle {
-            first_transpose,
-            second_transpose,
-            ..
-        } if !moves(first_transpose) && !moves(second_transpose) => Role::Free,
+/// Most elements of a vector of sizes: as many as a tensor has axes.
+const MOST_SIZES: usize = 8;
+
+/// How TensorRT treats this layer of `network`. It computes sizes on the CPU while it enqueues.
+pub(super) fn role(network: &NetworkSpec, layer: &LayerSpec) -> Role {
+    let is_size = |id: &TensorId| {
+        network.tensor(*id).is_some_and(|tensor| {
+            let elements = tensor.shape.elements();
+            matches!(tensor.dtype, DType::I32 | DType::I64)
+                && tensor.shape.rank() <= 1
+                && elements.is_some_and(|elements| elements <= MOST_SIZES)
+        })
+    };
+    match &layer.layer {
+        Layer::Constant { .. } => Role::Free,
+        layer if shares(layer) => Role::Free,
+        _ if layer.outputs.iter().all(is_size) => Role::Free,
         Layer::Activation { .. }
         | Layer::Scale { .. }
         | Layer::ElementWise { .. }
@@ -181,5 +193,20 @@ pub(super) fn role(layer: &Layer) -> Role {
             Role::Product
         }
         _ => Role::Own,
+    }
+}
+
+/// Is the output of a layer its inputs' memory: a join whose parts are written in place, or other
+/// sizes for the same elements?
+pub(super) fn shares(layer: &Layer) -> bool {
+    let moves = |order: &[usize]| order.iter().enumerate().any(|(i, &axis)| i != axis);
+    match layer {
+        Layer::Concatenation { .. } | Layer::Reshape => true,
+        Layer::Shuffle {
+            first_transpose,
+            second_transpose,
+            ..
+        } => !moves(first_transpose) && !moves(second_transpose),
+        _ => false,
     }
 }

@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn impossible_figures_are_named() {
-        let cases: [(fn(&mut Target), &str); 8] = [
+        type Change = fn(&mut Target);
+        let cases: [(Change, &str); 8] = [
             (|t| t.bandwidth_gb_s = Some(0.0), "`bandwidth-gb-s` is 0"),
             (
                 |t| t.peak_tflops.as_mut().unwrap().fp16 = Some(f32::NAN),

@@ -107,7 +107,7 @@ pub(super) fn scale(
         };
         let mut dims = vec![1; rank];
         dims[1] = channels;
-        let factor = w.weights(id, &dims, value.dtype)?;
+        let factor = w.folded(id, &dims, value.dtype)?;
         value = w.op(op, &[&value, &factor]);
     }
     w.finish(0, value)

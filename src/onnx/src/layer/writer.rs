@@ -1,4 +1,4 @@
-use tfjet_core::{DType, Dim, LayerSpec, NetworkTensor, TensorId, WeightsEntry, WeightsId};
+use tfjet_core::{DType, Dim, Layer, LayerSpec, NetworkTensor, TensorId, WeightsEntry, WeightsId};
 
 use crate::OnnxError;
 use crate::graph::{Graph, elem_type};
@@ -287,8 +287,46 @@ impl<'w, 'a> Writer<'w, 'a> {
             let value = self.weights(id, &entry.shape, tensor.dtype)?;
             return self.finish(0, value);
         }
+        if !self.is_read_as_it_is() {
+            let value = self.folded(id, &entry.shape, tensor.dtype)?;
+            return self.finish(0, value);
+        }
         let dims = self.ints(&entry.shape)?;
         self.external(id, dims, tensor.name.clone())
+    }
+
+    /// The weights `id` under `dims`, as a copy that ONNX Runtime makes when it loads the model. It
+    /// moves transposes across layers and turns their constants to fit, but goes on to read an
+    /// initializer that was handed to the session, as those with external data are, where and as
+    /// that lies. A reshape of an initializer is computed at loading.
+    pub(super) fn folded(
+        &mut self,
+        id: WeightsId,
+        dims: &[usize],
+        dtype: DType,
+    ) -> Result<Value, OnnxError> {
+        let elements: usize = self.entry(id)?.shape.iter().product();
+        let flat = match dims {
+            [_] => vec![elements, 1],
+            _ => vec![elements],
+        };
+        let value = self.weights(id, &flat, dtype)?;
+        let shape = self.ints(dims)?;
+        let shape = self.int64s(&shape)?;
+        Ok(self.op("Reshape", &[&value, &shape]))
+    }
+
+    /// Do only layers read the constant that take it in one layout, and may be large?
+    fn is_read_as_it_is(&self) -> bool {
+        let made = &self.spec.outputs;
+        let layers = self.graph.spec.layers.iter();
+        let mut readers = layers.filter(|layer| layer.inputs.iter().any(|id| made.contains(id)));
+        readers.all(|layer| {
+            matches!(
+                layer.layer,
+                Layer::MatrixMultiply { .. } | Layer::Gather { .. }
+            )
+        })
     }
 
     /// Does the layer make an output of the network?

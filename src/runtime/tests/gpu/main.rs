@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 mod built;
-mod profiles;
 #[path = "../common/mod.rs"]
 mod common;
+mod profiles;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -252,7 +252,7 @@ fn pad(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
 /// The pairs (before, after) of a \[n, 2\] paddings tensor; `None` where a number is negative.
 pub(crate) fn padding_pairs(elements: &[SymbolicInt]) -> Option<Vec<[&SymbolicInt; 2]>> {
     let negative = |element: &SymbolicInt| matches!(element, SymbolicInt::Known(..0));
-    if elements.len() % 2 != 0 || elements.iter().any(negative) {
+    if !elements.len().is_multiple_of(2) || elements.iter().any(negative) {
         return None;
     }
     Some(

@@ -7,7 +7,7 @@ const MAX_DEPTH: usize = 32;
 /// around the sign, products with `*`, `max(a, b)`, `min(a, b)`, `floor(a/b)` and `ceil(a/b)`.
 /// `None` where a name is not known, a number overflows or the result is negative. Names are those
 /// of TensorFlow's nodes: they may have `/` and `-` in them, but no space, `*` or parenthesis.
-pub(super) fn evaluate(formula: &str, known: &dyn Fn(&str) -> Option<u64>) -> Option<u64> {
+pub fn evaluate(formula: &str, known: &dyn Fn(&str) -> Option<u64>) -> Option<u64> {
     u64::try_from(sum(formula, known, 0)?).ok()
 }
 
