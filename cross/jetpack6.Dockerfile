@@ -5,7 +5,7 @@ COPY --from=board /etc/apt /opt/board-apt
 COPY image.sh sysroot.sh /opt/
 RUN /opt/image.sh
 ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-Clink-arg=-Wl,-rpath-link=/opt/board/usr/lib/aarch64-linux-gnu" \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Clink-arg=--sysroot=/opt/board \
     PKG_CONFIG_ALLOW_CROSS=1 \
     PKG_CONFIG_SYSROOT_DIR=/opt/board \
     PKG_CONFIG_LIBDIR=/opt/board/usr/lib/aarch64-linux-gnu/pkgconfig:/opt/board/usr/share/pkgconfig

@@ -6,7 +6,7 @@
 # own sources are asked for arm64.
 set -euo pipefail
 
-folder=$1
+folder=$(realpath -m "$1")
 shift
 etc=${APT_ETC:-/etc/apt}
 state=$folder.apt
@@ -36,7 +36,7 @@ if [[ $etc == /etc/apt && $(. /etc/os-release && echo "$ID") == ubuntu &&
   for pocket in "" -updates -security; do
     echo "deb $ports $codename$pocket main universe"
   done >"$state/sources.list"
-  options+=(-o Dir::Etc::sourcelist="$PWD/$state/sources.list" -o Dir::Etc::sourceparts=-)
+  options+=(-o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=-)
 fi
 
 apt-get -qq "${options[@]}" update
