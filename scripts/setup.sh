@@ -28,6 +28,9 @@ else
     need "$package" installed "$package"
   done
   need npm command -v npm
+  for package in python3-gi gir1.2-gst-rtsp-server-1.0; do
+    need "$package" installed "$package"
+  done
 fi
 
 if ! command -v cargo >/dev/null; then

@@ -54,6 +54,19 @@ openpose openpose_mobilenet_thin.pb
 MODELS
 "$tfjet" convert "$cache/centernet/centernet.json" --target x86-gpu --deny-op TopKV2 \
   --deny-op GatherV2 --deny-op FloorMod --deny-op FloorDiv --out "$out/models/centernet-outside.jet"
+# y = 2x for any shape of two axes, in both precisions: the network of TF-TRT's tests of its cache.
+for type in f32:DT_FLOAT:'float_val: 2' f16:DT_HALF:'half_val: 16384'; do
+  IFS=: read -r name dtype key value <<<"$type"
+  cat >"$out/models/double_$name.pbtxt" <<PBTXT
+node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: $dtype } }
+  attr { key: "shape" value { shape { dim { size: -1 } dim { size: -1 } } } } }
+node { name: "two" op: "Const" attr { key: "dtype" value { type: $dtype } }
+  attr { key: "value" value { tensor { dtype: $dtype tensor_shape { } $key:$value } } } }
+node { name: "y" op: "Mul" input: "x" input: "two" attr { key: "T" value { type: $dtype } } }
+PBTXT
+  "$tfjet" convert "$out/models/double_$name.pbtxt" --target x86-gpu --min-segment-size 1 \
+    --out "$out/models/double_$name.jet"
+done
 if [[ -d $shared/models ]]; then
   "$tfjet" convert "$shared/models/fer_minixception.pb" --target x86-gpu --out "$out/models/fer.jet"
   "$tfjet" convert "$shared/models/ssd_mobilenet_v1_0.25_coco90.pb" --target x86-gpu \

@@ -4,15 +4,15 @@
 #   tests/gpu/run.sh BIN MODELS LIBS OUT [STEP...]
 #
 # BIN and MODELS come from tests/gpu/pack.sh, LIBS holds libnvinfer.so.8 and its builder resource,
-# OUT takes logs and figures. Steps: tests layers parity sanitizer faults shapes kill bench raw
-# pytorch; all of them when none is named. A step that fails does not stop the others; the last lines
-# sum up.
+# OUT takes logs and figures. Steps: tests layers parity sanitizer faults shapes cache sizes kill bench
+# raw pytorch; all of them when none is named. parity-MODEL is that model's part of parity, so that two
+# calls can share the work. A step that fails does not stop the others; the last lines sum up.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(realpath "$1") models=$(realpath "$2") libs=$(realpath "$3") out=$(mkdir -p "$4" && realpath "$4")
 shift 4
 steps=("$@")
-((${#steps[@]})) || steps=(tests layers parity sanitizer faults shapes kill bench raw pytorch)
+((${#steps[@]})) || steps=(tests layers parity sanitizer faults shapes cache sizes kill bench raw pytorch)
 export LD_LIBRARY_PATH=$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export TFJET_TENSORRT=$libs/libnvinfer.so.8 TFJET_CACHE=${TFJET_CACHE:-/tmp/tfjet-cache}
 export PYTHONUNBUFFERED=1
@@ -56,6 +56,7 @@ if has layers; then check tensorrt-layers 500 "$bin/tensorrt-layers" tensorrt_co
 parity() {
   local model=$1 reference=$models/$2.npz precision limit
   shift 2
+  has parity || has "parity-$model" || return
   local limits=("$1" "$2")
   shift 2
   [[ -f $models/$model.jet && -f $reference ]] || { say "skip parity $model: no bundle or reference"; return; }
@@ -81,7 +82,7 @@ PY
     cat "$out/parity-$model-$precision.log" >>"$summary"
   done
 }
-if has parity; then
+if [[ " ${steps[*]} " == *" parity"* ]]; then
   parity fer fer_minixception 1e-3 2e-2
   parity ssd ssd_cut 1e-3 2e-2
   parity centernet-outside centernet 1e-3 2e-2 --rows 20
@@ -106,6 +107,15 @@ fi
 if has shapes; then
   check shapes 400 "$here/dynamic.sh" "$run" "$models/fer.jet" "$out" "${common[@]}" --no-tf32
   cat "$out/shapes.log" >>"$summary"
+fi
+if has cache; then
+  check cache 500 "$here/engine_cache.sh" "$run" "$models/double_f32.jet" "$models/double_f16.jet" "$out" \
+    "${common[@]}"
+  cat "$out/cache.log" >>"$summary"
+fi
+if has sizes; then
+  check sizes 500 "$here/sizes.sh" "$run" "$models/openpose.jet" image 20 1e-3 "$out" "${common[@]}" --no-tf32
+  tail -1 "$out/sizes.log" >>"$summary"
 fi
 if has kill; then
   check kill 590 "$here/kill.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
