@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench boards deny clean
+.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench boards supported-ops deny clean
 
 ENTRIES ?= centernet efficientnet-lite0 openpose vtest onnxruntime
 JETPACK ?= 4
@@ -39,8 +39,14 @@ lint: setup ## formatting, clippy, documentation
 bench: setup ## compare with TensorFlow and ONNX Runtime; writes docs/benchmarks.md
 	scripts/bench.sh
 
+models: setup ## compare every model with TensorFlow; writes docs/models.md
+	scripts/models.sh
+
 boards: setup ## compare estimates with published timings of boards; writes docs/boards.md
 	scripts/boards.sh
+
+supported-ops: ## which op runs where; writes docs/supported-ops.md
+	TFJET_REGENERATE_GOLDEN=1 cargo test -p tfjet-convert --locked --test supported_ops
 
 deny: ## licences and sources of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)

@@ -271,7 +271,7 @@ impl<'a> Interface<'a> {
 
 /// Names of what the schedule binds to a segment's inputs.
 fn wire_names(schedule: &Schedule, index: usize) -> Vec<&str> {
-    let step = schedule.steps.iter().find_map(|step| match step {
+    let step = schedule.all_steps().find_map(|step| match step {
         Step::Engine {
             segment, inputs, ..
         } if *segment as usize == index => Some(inputs),

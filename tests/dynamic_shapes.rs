@@ -12,7 +12,10 @@ use serde::Deserialize;
 use tfjet::bundle::Bundle;
 use tfjet::core::Tensor;
 use tfjet::cpu::Library;
-use tfjet::runtime::{Session, SessionOptions};
+use tfjet::runtime::{
+    OnMiss, Outputs, PendingBuild, Session, SessionCache, SessionCacheOptions, SessionError,
+    SessionMaker, SessionOptions, ShapeKey,
+};
 
 /// What `goldens/make_dynamic_goldens.py` wrote.
 #[derive(Deserialize)]
@@ -109,6 +112,10 @@ fn check(session: &mut Session, run: &Run, tolerance: f64) -> Result<(), String>
     let inputs: Vec<Tensor> = run.inputs.iter().map(|shape| noise(shape)).collect();
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
     let outputs = session.run(&views).map_err(|error| error.to_string())?;
+    compare(&outputs, run, tolerance)
+}
+
+fn compare(outputs: &Outputs<'_>, run: &Run, tolerance: f64) -> Result<(), String> {
     assert_eq!(outputs.len(), run.outputs.len());
     for (index, expected) in run.outputs.iter().enumerate() {
         let output = outputs.get(index).unwrap();
@@ -212,4 +219,80 @@ fn openpose_takes_frames_of_fifty_sizes_in_bounded_memory() {
     }
     let [_, second, third] = peaks;
     assert!(third <= second + second / 10, "bytes in memory: {peaks:?}");
+}
+
+/// Makes a session on the CPU for each set of shapes; nothing is there before it was built.
+struct CpuMaker {
+    bundle: Arc<Bundle>,
+    built: Vec<ShapeKey>,
+}
+
+struct Done;
+
+impl PendingBuild for Done {
+    fn poll(&mut self) -> Option<Result<(), String>> {
+        Some(Ok(()))
+    }
+
+    fn wait(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
+
+impl SessionMaker for CpuMaker {
+    fn load(&mut self, shapes: &ShapeKey) -> Result<Option<Session>, SessionError> {
+        let built = self.built.contains(shapes);
+        Ok(built.then(|| session(Arc::clone(&self.bundle))))
+    }
+
+    fn build(&mut self, shapes: &ShapeKey) -> Result<Box<dyn PendingBuild>, String> {
+        self.built.push(shapes.clone());
+        Ok(Box::new(Done))
+    }
+}
+
+#[test]
+fn fifty_sizes_through_a_cache_of_four_sessions_are_built_once_and_evicted() {
+    let Some(model) = cached("openpose", "openpose_mobilenet_thin.pb") else {
+        return;
+    };
+    if !engine() {
+        return;
+    }
+    let folder = folder();
+    let out = folder.path().join("openpose.jet");
+    convert(&model, &out, "");
+    let bundle = Arc::new(Bundle::open(&out).unwrap());
+    let maker = CpuMaker {
+        bundle: Arc::clone(&bundle),
+        built: Vec::new(),
+    };
+    let options = SessionCacheOptions {
+        capacity: 4,
+        on_miss: OnMiss::Block,
+        ..SessionCacheOptions::default()
+    };
+    let manifest = bundle.manifest().unwrap();
+    let mut cache = SessionCache::new(manifest, Box::new(maker), None, options);
+    let runs = goldens().openpose;
+    let distinct: std::collections::BTreeSet<_> = runs.iter().map(|run| &run.inputs).collect();
+    assert_eq!((runs.len(), distinct.len()), (50, 50));
+    let mut failures = Vec::new();
+    for run in &runs {
+        let inputs: Vec<Tensor> = run.inputs.iter().map(|shape| noise(shape)).collect();
+        let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
+        let outputs = cache.run(&views).unwrap();
+        failures.extend(compare(&outputs, run, 2e-4).err());
+        assert!(cache.keys().len() <= 4);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let counters = cache.counters();
+    assert_eq!((counters.misses, counters.hits), (50, 0));
+    assert_eq!((counters.builds, counters.loads), (50, 50));
+    assert_eq!((counters.evictions, counters.entries), (46, 4));
+    assert_eq!((counters.failed_builds, counters.fallback_runs), (0, 0));
 }

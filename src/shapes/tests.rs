@@ -1,5 +1,6 @@
 use tfjet_core::{
-    DType, Decoder, InputSpec, NetworkTensor, Summary, TensorId, Value, ValueId, ValueSource,
+    DType, Decoder, Function, InputSpec, NetworkTensor, Summary, TensorId, Value, ValueId,
+    ValueSource,
 };
 
 use super::*;
@@ -112,6 +113,29 @@ fn flags_are_a_shape_or_three() {
         let error = text.parse::<ShapeFlag>().unwrap_err();
         assert!(error.contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_segment_of_a_loops_body_gets_its_shapes_as_others_do() {
+    let (mut schedule, networks) = segments(&[&[("x", "n 3")], &[("carried", "n 3")]]);
+    let body = schedule.steps.split_off(1);
+    schedule.functions.push(Function {
+        steps: body,
+        ..Function::default()
+    });
+    let manifest = manifest(&[("x", "n 3")]);
+    let interface = Interface::new(&manifest, &schedule, &networks);
+    let mut set = ShapeSet::default();
+    set.add_flag(&"x=1x3:2x3:4x3".parse().unwrap());
+    let expected = vec![range(&[1, 3], &[2, 3], &[4, 3])];
+    let found = interface.profiles(&set).map_err(|error| error.0).unwrap();
+    assert_eq!(found.segments, [expected.clone(), expected]);
+    set.add_flag(&"carried=1x3:2x3:8x3".parse().unwrap());
+    let error = interface
+        .profiles(&set)
+        .map_err(|error| error.0)
+        .unwrap_err();
+    assert!(error.contains("carried"), "{error}");
 }
 
 #[test]

@@ -178,6 +178,12 @@ impl Bundle {
         Err(self.damaged(&SectionId::new(kind, target, index), problem))
     }
 
+    /// The version of a section's contents, where there is such a section.
+    pub(crate) fn version_of(&self, id: &SectionId) -> Option<u32> {
+        let section = self.sections().iter().find(|section| section.id == *id);
+        section.map(|section| section.version)
+    }
+
     /// The error for what is wrong with a section.
     pub(crate) fn damaged(&self, id: &SectionId, problem: SectionProblem) -> BundleError {
         let section = self.file.sections.iter().find(|section| section.id == *id);

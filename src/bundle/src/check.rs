@@ -1,5 +1,6 @@
 use tfjet_core::{
-    Decoder, Manifest, NetworkSpec, Schedule, Step, TensorId, ValueSource, WeightsId, WeightsTable,
+    Decoder, Manifest, NetworkSpec, Schedule, SchedulePlace, Step, TensorId, ValueSource,
+    WeightsId, WeightsTable,
 };
 
 use crate::SectionProblem;
@@ -106,7 +107,12 @@ pub(crate) fn check_schedule(
             });
         }
     }
-    for (index, step) in schedule.steps.iter().enumerate() {
+    let own = schedule.steps.iter().enumerate().map(|step| (None, step));
+    let inner = schedule.functions.iter().flat_map(|function| {
+        let steps = function.steps.iter().enumerate();
+        steps.map(move |step| (Some(&function.name), step))
+    });
+    for (function, (index, step)) in own.chain(inner) {
         let Step::Engine {
             segment,
             inputs,
@@ -115,7 +121,13 @@ pub(crate) fn check_schedule(
         else {
             continue;
         };
-        let place = || format!("step {index}");
+        let place = || {
+            let place = SchedulePlace {
+                function: function.cloned(),
+                step: Some(index),
+            };
+            place.to_string()
+        };
         let network = usize::try_from(*segment)
             .ok()
             .and_then(|segment| networks.get(segment))

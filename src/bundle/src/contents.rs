@@ -1,7 +1,37 @@
-use tfjet_core::{Manifest, NetworkSpec, Schedule, TensorView, WeightsEntry, WeightsTable};
+use serde::Deserialize;
+use tfjet_core::{
+    Manifest, NetworkSpec, Schedule, Step, TensorView, Value, ValueId, WeightsEntry, WeightsTable,
+};
 
 use crate::check::check_network;
 use crate::{Bundle, BundleError, Section, SectionId, SectionKind, SectionProblem, WeightsProblem};
+
+/// A schedule without functions.
+#[derive(Deserialize)]
+struct ScheduleV1 {
+    values: Vec<Value>,
+    inputs: Vec<ValueId>,
+    outputs: Vec<ValueId>,
+    steps: Vec<Step>,
+}
+
+impl From<ScheduleV1> for Schedule {
+    fn from(schedule: ScheduleV1) -> Self {
+        let ScheduleV1 {
+            values,
+            inputs,
+            outputs,
+            steps,
+        } = schedule;
+        Self {
+            values,
+            inputs,
+            outputs,
+            steps,
+            functions: Vec::new(),
+        }
+    }
+}
 
 /// What the sections hold. Schedule, networks, ONNX models and report of a bundle for several
 /// targets are those of the one that was chosen by [`Bundle::select`]; before that they are an
@@ -32,13 +62,16 @@ impl Bundle {
     }
 
     pub(crate) fn schedule_for(&self, target: &str) -> Result<Schedule, BundleError> {
-        let schedule: Schedule = self.decode(SectionKind::Schedule, target, 0)?;
+        let id = SectionId::new(SectionKind::Schedule, target, 0);
+        let schedule = match self.version_of(&id) {
+            Some(1) => self
+                .decode::<ScheduleV1>(SectionKind::Schedule, target, 0)?
+                .into(),
+            _ => self.decode::<Schedule>(SectionKind::Schedule, target, 0)?,
+        };
         match schedule.check() {
             Ok(()) => Ok(schedule),
-            Err(error) => {
-                let id = SectionId::new(SectionKind::Schedule, target, 0);
-                Err(self.damaged(&id, error.into()))
-            }
+            Err(error) => Err(self.damaged(&id, error.into())),
         }
     }
 

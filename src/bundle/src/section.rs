@@ -61,8 +61,8 @@ impl SectionKind {
     /// kind.
     pub const fn version(self) -> Option<u32> {
         match self {
+            Self::Schedule => Some(2),
             Self::Manifest
-            | Self::Schedule
             | Self::WeightsTable
             | Self::Network
             | Self::Onnx

@@ -13,8 +13,10 @@ pub struct VerifyReport {
     pub targets: usize,
     /// Networks that decode and fit the schedule, those of all targets.
     pub segments: usize,
-    /// Steps of the schedules of all targets.
+    /// Steps of the schedules of all targets, with those of functions.
     pub steps: usize,
+    /// Functions of the schedules of all targets.
+    pub functions: usize,
     /// Arrays of weights.
     pub weights: usize,
     /// Engines that fit their header and a segment.
@@ -48,6 +50,7 @@ impl Bundle {
             targets: self.targets()?.len(),
             segments: 0,
             steps: 0,
+            functions: 0,
             weights: table.entries.len(),
             engines: self.verify_engines()?,
             len_bytes: self.len_bytes(),
@@ -117,7 +120,8 @@ impl Bundle {
             return Err(self.damaged(id, problem));
         }
         report.segments += count;
-        report.steps += schedule.steps.len();
+        report.steps += schedule.all_steps().count();
+        report.functions += schedule.functions.len();
         Ok(schedule)
     }
 }

@@ -41,7 +41,14 @@ fn hostile_lengths_allocate_little() {
             ),
             (
                 SectionKind::Schedule,
-                &[b"", b"\0", b"\0\0", b"\0\0\0", b"\0\0\0\x01\x01"],
+                &[
+                    b"",
+                    b"\0",
+                    b"\0\0",
+                    b"\0\0\0",
+                    b"\0\0\0\0",
+                    b"\0\0\0\x01\x01",
+                ],
             ),
             (SectionKind::WeightsTable, &[b"", b"\x01\0"]),
             (

@@ -253,6 +253,42 @@ fn rejects_a_newer_section_where_it_is_read() {
 }
 
 #[test]
+fn rejects_functions_that_cannot_run() {
+    type Change = fn(&mut Sample);
+    let cases: [(Change, &str); 4] = [
+        (
+            |it| drop(it.schedule.functions.pop()),
+            "step 0 of function `body` refers to function 3, the schedule has 3",
+        ),
+        (
+            |it| it.schedule.functions[3].outputs = vec![ValueId(1)],
+            "function `else` reads `a`, which is not captured",
+        ),
+        (
+            |it| {
+                it.schedule.functions[2].steps[0] = Step::Engine {
+                    segment: 2,
+                    inputs: vec![ValueId(3)],
+                    outputs: it.schedule.functions[2].outputs.clone(),
+                }
+            },
+            "step 0 of function `then` refers to segment 2, there are 2",
+        ),
+        (
+            |it| it.schedule.functions[2].outputs.clear(),
+            "step 0 of function `body`: function `then` has 0 outputs, expected 1",
+        ),
+    ];
+    for (change, expected) in cases {
+        let mut sample = Sample::with_functions();
+        change(&mut sample);
+        let bundle = Bundle::from_bytes(sample.bytes()).unwrap();
+        let error = bundle.verify().unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn rejects_sections_that_contradict_each_other() {
     type Change = fn(&mut Sample);
     let cases: [(Change, &str); 21] = [
@@ -278,7 +314,7 @@ fn rejects_sections_that_contradict_each_other() {
         ),
         (
             |it| it.schedule.outputs = vec![ValueId(99)],
-            "step 3 refers to value 99",
+            "the list of inputs and outputs refers to value 99",
         ),
         (
             |it| {
@@ -401,7 +437,7 @@ fn rejects_missing_and_stray_sections() {
 #[test]
 fn rejects_left_over_bytes_and_reports_that_are_no_text() {
     let mut writer = BundleWriter::new();
-    let mut bytes = vec![0; 4];
+    let mut bytes = vec![0; 5];
     bytes.push(9);
     writer.add(SectionKind::Schedule, "", 0, bytes).unwrap();
     writer

@@ -1,9 +1,10 @@
 use tfjet_bundle::BundleError;
+use tfjet_core::ScheduleError;
 use tfjet_onnx::OnnxError;
 
 use crate::graph::BuildError;
 use crate::lower::{Refusal, WeightsError};
-use crate::passes::TypeError;
+use crate::passes::PassError;
 use crate::tensorflow::ImportError;
 
 /// Why a model cannot be converted.
@@ -21,13 +22,13 @@ pub enum ConvertError {
         /// What is wrong.
         source: Box<BuildError>,
     },
-    /// A node contradicts TensorFlow's rules.
+    /// A node contradicts TensorFlow's rules, or control flow cannot be taken apart.
     #[error("{file}: {source}")]
-    Type {
+    Pass {
         /// The model.
         file: String,
         /// What is wrong.
-        source: Box<TypeError>,
+        source: Box<PassError>,
     },
     /// A name given with `--exclude-node` or an op given with `--deny-op` is not in the graph.
     #[error("{flag} `{name}`: the graph has no such {what}")]
@@ -62,10 +63,10 @@ pub enum ConvertError {
         /// The other op types.
         more: String,
     },
-    /// Control flow lies between inputs and outputs.
+    /// Control flow that is none of what TensorFlow's loops and conditions are made of.
     #[error(
-        "control flow is not supported yet: {count} nodes, first `{node}` ({op}); \
-         cut the graph with --input or --output to convert the rest{frames}"
+        "control flow that cannot be taken apart: {count} nodes, first `{node}` ({op}); \
+         cut the graph with --input or --output to convert the rest"
     )]
     ControlFlow {
         /// How many nodes.
@@ -74,9 +75,20 @@ pub enum ConvertError {
         node: String,
         /// Its op.
         op: String,
-        /// The while frames.
-        frames: String,
     },
+    /// A loop carries something that no tensor can hold.
+    #[error("node `{node}` ({op}): it carries `{what}`, whose element type no tensor can hold")]
+    Carried {
+        /// The loop.
+        node: String,
+        /// Its op.
+        op: String,
+        /// The first value.
+        what: String,
+    },
+    /// The steps do not fit together.
+    #[error("the schedule: {0}")]
+    Schedule(#[from] ScheduleError),
     /// A wire outside the segments has no type that a tensor can hold.
     #[error("the element type of `{0}` is not known or cannot be held by a tensor")]
     UnknownType(String),
@@ -153,7 +165,7 @@ impl ConvertError {
     pub fn names_file(&self) -> bool {
         matches!(
             self,
-            Self::Import(_) | Self::Build { .. } | Self::Type { .. }
+            Self::Import(_) | Self::Build { .. } | Self::Pass { .. }
         )
     }
 }

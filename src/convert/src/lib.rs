@@ -19,6 +19,7 @@ mod emit;
 mod error;
 mod estimate;
 mod flops;
+mod near;
 mod report;
 mod svg;
 mod targets;
@@ -30,7 +31,7 @@ pub use estimate::{
     Estimate, FACTORS, Factors, FrameEstimate, Kernel, MemoryEstimate, UnknownPowerMode,
 };
 pub use flops::flops;
-pub use report::{BoardReport, Report, ResidualReport, SegmentReport, TargetReport};
+pub use report::{BoardReport, CallReport, Report, ResidualReport, SegmentReport, TargetReport};
 pub use stages::{ConvertOptions, Lowered, lower_file, lower_source, lower_targets};
 pub use svg::svg;
 pub use targets::{TargetError, find_target, targets};

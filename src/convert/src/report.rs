@@ -7,8 +7,9 @@ use serde::Serialize;
 use tfjet_core::Target;
 
 use crate::estimate::Estimate;
-use crate::graph::NodeId;
-use crate::partition::{Disposition, PartitionOptions, dispositions, partition};
+use crate::partition::{
+    Disposition, Part, Partition, PartitionOptions, dispositions, partition, parts,
+};
 use crate::stages::Lowered;
 
 /// A segment in the report. Names are the source graph's.
@@ -62,18 +63,37 @@ pub struct BoardReport {
     pub estimate: Estimate,
 }
 
+/// A loop or a condition of the schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallReport {
+    /// Name of the node.
+    pub node: String,
+    /// `loop` or `condition`.
+    pub kind: &'static str,
+    /// How often the loop's body runs, where that is known.
+    pub trips: Option<u64>,
+    /// Segments in its functions, those of inner loops and conditions among them.
+    pub segments: usize,
+    /// Residual ops in its functions, likewise.
+    pub residual: usize,
+}
+
 /// Where every node of the source graph went. Each stands exactly once in a segment's `nodes` or
 /// `folded`, in `residual`, or in `pruned`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// What the segments are for.
     pub target: TargetReport,
-    /// Nodes of the source graph.
+    /// Nodes of the source graph, and of the functions that its loops and conditions call.
     pub nodes: usize,
     /// Segments in the order in which they run.
     pub segments: Vec<SegmentReport>,
     /// Nodes that stay outside.
     pub residual: Vec<ResidualReport>,
+    /// Nodes outside that stand for no single node of the source: a pass made them.
+    pub added: Vec<ResidualReport>,
+    /// Loops and conditions, those in functions behind the ones that call them.
+    pub calls: Vec<CallReport>,
     /// Nodes that no output needs.
     pub pruned: Vec<String>,
     /// Floating-point operations of the whole graph.
@@ -88,31 +108,34 @@ pub struct Report {
     #[serde(skip)]
     computing: usize,
     #[serde(skip)]
+    inside: usize,
+    #[serde(skip)]
+    flops_inside: u64,
+    #[serde(skip)]
     ops: BTreeMap<String, String>,
 }
 
 impl Report {
     /// The report of a lowered model.
     pub fn new(lowered: &Lowered, options: &PartitionOptions) -> Self {
-        let graph = &lowered.typed.graph;
-        let wires = |wires: &[crate::graph::WireId]| -> Vec<String> {
-            wires.iter().map(|wire| graph.wire_name(*wire)).collect()
+        let source = &lowered.typed.graph.source;
+        let parts = parts(&lowered.typed, &lowered.partition);
+        let wires = |part: &Part<'_>, wires: &[crate::graph::WireId]| -> Vec<String> {
+            let names = wires.iter().map(|wire| part.typed.graph.wire_name(*wire));
+            names.collect()
         };
-        let mut segments: Vec<SegmentReport> = lowered
-            .partition
-            .segments
-            .iter()
+        let placed = parts.iter().flat_map(|part| {
+            let segments = part.partition.segments.iter();
+            segments.map(move |segment| (part, segment))
+        });
+        let mut segments: Vec<SegmentReport> = placed
             .zip(&lowered.networks)
-            .map(|(segment, network)| SegmentReport {
+            .map(|((part, segment), network)| SegmentReport {
                 name: segment.name.clone(),
-                nodes: segment
-                    .nodes
-                    .iter()
-                    .map(|id| graph.node(*id).name.clone())
-                    .collect(),
+                nodes: Vec::new(),
                 folded: Vec::new(),
-                inputs: wires(&segment.inputs),
-                outputs: wires(&segment.outputs),
+                inputs: wires(part, &segment.inputs),
+                outputs: wires(part, &segment.outputs),
                 flops: segment.flops,
                 layers: network.layers.len(),
                 transposes: network.transposes(),
@@ -121,9 +144,13 @@ impl Report {
         let mut residual = Vec::new();
         let mut pruned = Vec::new();
         let went = dispositions(&lowered.typed, &lowered.partition, options);
-        for (node, went) in graph.nodes.iter().zip(went) {
+        for (node, went) in source.iter().zip(went) {
             match went {
-                Disposition::Node(_) => {}
+                Disposition::Node(index) => {
+                    if let Some(segment) = segments.get_mut(index) {
+                        segment.nodes.push(node.name.clone());
+                    }
+                }
                 Disposition::Folded(index) => {
                     if let Some(segment) = segments.get_mut(index) {
                         segment.folded.push(node.name.clone());
@@ -142,17 +169,24 @@ impl Report {
                 name: options.target.name.clone(),
                 library: options.target.library(),
             },
-            nodes: graph.nodes.len(),
+            nodes: source.len(),
             segments,
             residual,
+            added: parts.iter().flat_map(added).collect(),
+            calls: parts.iter().flat_map(calls).collect(),
             pruned,
             flops: lowered.partition.flops,
             transposes: lowered.transposes(),
             notes: lowered.typed.notes.clone(),
             board: None,
-            computing: lowered.typed.order.len(),
-            ops: graph
-                .nodes
+            computing: parts.iter().map(|part| part.typed.order.len()).sum(),
+            inside: parts
+                .iter()
+                .flat_map(|part| &part.partition.segments)
+                .map(|segment| segment.nodes.len())
+                .sum(),
+            flops_inside: lowered.partition.inside(),
+            ops: source
                 .iter()
                 .map(|node| (node.name.clone(), node.op.clone()))
                 .collect(),
@@ -165,17 +199,18 @@ impl Report {
             target: Target::default(),
             ..options.clone()
         };
-        let outside = |partition: &crate::partition::Partition| -> BTreeSet<NodeId> {
-            let nodes = partition.residual.iter();
-            nodes.map(|residual| residual.node).collect()
+        let outside = |partition: &crate::partition::Partition| -> BTreeSet<String> {
+            let parts = parts(&lowered.typed, partition).into_iter();
+            let nodes = parts.flat_map(|part| {
+                let residual = part.partition.residual.iter();
+                residual.map(move |residual| part.typed.graph.node(residual.node).name.clone())
+            });
+            nodes.collect()
         };
         let here = outside(&lowered.partition);
         let there = outside(&partition(&lowered.typed, &anywhere));
-        let refused = here.difference(&there);
         self.board = Some(BoardReport {
-            refused: refused
-                .map(|id| lowered.typed.graph.node(*id).name.clone())
-                .collect(),
+            refused: here.difference(&there).cloned().collect(),
             estimate,
         });
     }
@@ -228,12 +263,7 @@ impl Report {
     /// The report for a terminal.
     pub fn to_text(&self, model: &str, format: &str) -> String {
         let mut text = String::new();
-        let inside: usize = self
-            .segments
-            .iter()
-            .map(|segment| segment.nodes.len())
-            .sum();
-        let flops: u64 = self.segments.iter().map(|segment| segment.flops).sum();
+        let (inside, flops) = (self.inside, self.flops_inside);
         let _ = writeln!(text, "model      {model} ({format}), {} nodes", self.nodes);
         let TargetReport { name, library } = &self.target;
         let _ = writeln!(text, "target     {name} ({library})");
@@ -261,10 +291,16 @@ impl Report {
                 shorten(&segment.outputs),
             );
         }
+        for call in &self.calls {
+            let _ = writeln!(text, "{:<10} {}", call.kind, call.text());
+        }
         let _ = writeln!(text, "transposes {}", self.transposes);
         let _ = writeln!(text, "outside    {} nodes", self.residual.len());
         for ((op, reason), count) in self.top_refusals().into_iter().take(20) {
             let _ = writeln!(text, "  {count:>5}x {op:<24} {reason}");
+        }
+        for added in &self.added {
+            let _ = writeln!(text, "added      {} ({})", added.node, added.op);
         }
         if let Some(board) = &self.board {
             self.refused_text(board, &mut text);
@@ -301,6 +337,46 @@ impl Report {
         sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         sorted
     }
+}
+
+impl CallReport {
+    fn text(&self) -> String {
+        let trips = match self.trips {
+            Some(trips) => format!("{trips} passes, "),
+            None => String::new(),
+        };
+        format!(
+            "{}: {trips}{} segments, {} nodes outside",
+            self.node, self.segments, self.residual
+        )
+    }
+}
+
+/// The nodes outside that a pass made.
+fn added(part: &Part<'_>) -> Vec<ResidualReport> {
+    let residual = part.partition.residual.iter();
+    let nodes = residual.map(|it| (part.typed.graph.node(it.node), &it.reason));
+    let made = nodes.filter(|(node, _)| node.source.is_none());
+    made.map(|(node, reason)| ResidualReport {
+        node: node.name.clone(),
+        op: node.op.clone(),
+        reason: reason.0.clone(),
+    })
+    .collect()
+}
+
+/// The loops and conditions of a part, not those of its functions.
+fn calls(part: &Part<'_>) -> Vec<CallReport> {
+    let calls = part.partition.calls.iter();
+    calls
+        .map(|(id, call)| CallReport {
+            node: part.typed.graph.node(*id).name.clone(),
+            kind: if call.is_loop { "loop" } else { "condition" },
+            trips: call.trips,
+            segments: call.functions.iter().map(Partition::segment_count).sum(),
+            residual: call.functions.iter().map(Partition::residual_count).sum(),
+        })
+        .collect()
 }
 
 /// Text between backticks becomes `...`.

@@ -1,6 +1,6 @@
 //! The converter's stages in order: import, resolve, infer and fold, partition, lower.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tfjet_core::{DType, Layer, NetworkSpec, Target};
@@ -8,9 +8,9 @@ use tfjet_core::{DType, Layer, NetworkSpec, Target};
 use crate::ConvertError;
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
 use crate::lower::{WeightsStore, lacking, lower_segment, target_narrows};
-use crate::partition::{Partition, PartitionOptions, partition};
-use crate::passes::{fold_scales, fuse_hard_sigmoids, type_graph};
-use crate::tensorflow::{Format, SourceGraph, import};
+use crate::partition::{Partition, PartitionOptions, Segment, partition, parts};
+use crate::passes::{RewriteOptions, fold_pre_processing, fold_scales, fuse_hard_sigmoids, simplify};
+use crate::tensorflow::{Format, ImportOptions, SourceGraph, import_with};
 
 /// What the user asks of a conversion.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,14 @@ pub struct ConvertOptions {
     pub inputs: Vec<InputRequest>,
     /// `--output`.
     pub outputs: Vec<OutputRequest>,
+    /// `--batch`: size of the first dimension of every input that leaves it open.
+    pub batch: Option<usize>,
+    /// `--keep-post-processing`: the suppression of boxes stays as many ops.
+    pub keep_post_processing: bool,
+    /// `--fold-preprocessing`: frames are made into what the graph makes of its image.
+    pub fold_preprocessing: bool,
+    /// `--signature`, `--tag`, `--checkpoint`.
+    pub import: ImportOptions,
     /// How to partition.
     pub partition: PartitionOptions,
     /// Accept a graph without any segment.
@@ -51,7 +59,7 @@ impl Lowered {
 
 /// Reads a model and takes it through all stages.
 pub fn lower_file(path: &Path, options: &ConvertOptions) -> Result<Lowered, ConvertError> {
-    let source = import(path)?;
+    let source = import_with(path, &import_options(options))?;
     lower_source(source, &path.display().to_string(), options)
 }
 
@@ -75,7 +83,11 @@ pub fn lower_targets(
     options: &ConvertOptions,
     targets: &[Target],
 ) -> Result<Vec<Lowered>, ConvertError> {
-    let (format, typed) = resolve(import(path)?, &path.display().to_string(), options)?;
+    let (format, typed) = resolve(
+        import_with(path, &import_options(options))?,
+        &path.display().to_string(),
+        options,
+    )?;
     let mut all: Vec<Lowered> = Vec::with_capacity(targets.len());
     for target in targets {
         let mut options = options.clone();
@@ -87,6 +99,18 @@ pub fn lower_targets(
     Ok(all)
 }
 
+/// What to read: nothing that the wires asked for do not need.
+fn import_options(options: &ConvertOptions) -> ImportOptions {
+    let wire = |node: &String, port: u32| format!("{node}:{port}");
+    let inputs = options.inputs.iter();
+    let outputs = options.outputs.iter();
+    ImportOptions {
+        inputs: inputs.map(|it| wire(&it.node, it.port)).collect(),
+        outputs: outputs.map(|it| wire(&it.node, it.port)).collect(),
+        ..options.import.clone()
+    }
+}
+
 /// The stages that do not depend on the target.
 fn resolve(
     source: SourceGraph,
@@ -95,18 +119,32 @@ fn resolve(
 ) -> Result<(Format, TypedGraph), ConvertError> {
     check_exclusions(&source, &options.partition)?;
     let format = source.format;
-    let graph =
+    let mut graph =
         build(source, &options.inputs, &options.outputs).map_err(|source| ConvertError::Build {
             file: file.into(),
             source: Box::new(source),
         })?;
+    if let Some(batch) = options.batch {
+        graph.set_batch(batch);
+    }
     let keep =
         |node: &crate::graph::Node| options.partition.exclusion(&node.name, &node.op).is_some();
-    let mut typed = type_graph(graph, &keep).map_err(|source| ConvertError::Type {
+    let rewrite = RewriteOptions {
+        keep: &keep,
+        keep_post_processing: options.keep_post_processing,
+    };
+    let mut typed = simplify(graph, &rewrite).map_err(|source| ConvertError::Pass {
         file: file.into(),
         source: Box::new(source),
     })?;
     drop_unread_inputs(&mut typed);
+    if options.fold_preprocessing {
+        let image = fold_pre_processing(&mut typed).map_err(|reason| {
+            ConvertError::Task(format!("--fold-preprocessing: {reason}"))
+        })?;
+        typed.notes.push(image.note());
+        typed.image = Some(image);
+    }
     Ok((format, typed))
 }
 
@@ -119,44 +157,17 @@ fn lower_typed(
 ) -> Result<Lowered, ConvertError> {
     let target = &options.partition.target;
     let partition = partition(&typed, &options.partition);
-    typed.settle(partition.computed.clone());
-    if partition.segments.is_empty() && !options.allow_residual_only {
+    partition.settle(&mut typed);
+    if partition.segment_count() == 0 && !options.allow_residual_only {
         return Err(ConvertError::NoSegment {
-            reason: top_reason(&partition),
+            reason: top_reason(&typed, &partition),
         });
     }
-    let mut networks = Vec::with_capacity(partition.segments.len());
-    for segment in &partition.segments {
-        let mut network = lower_segment(
-            &typed,
-            &mut weights,
-            &segment.name,
-            &segment.nodes,
-            &segment.inputs,
-            &segment.outputs,
-        )
-        .map_err(|(id, source)| {
-            let node = typed.graph.node(id);
-            ConvertError::Lower {
-                node: node.name.clone(),
-                op: node.op.clone(),
-                source,
-            }
-        })?;
-        fold_scales(&mut network, &mut weights)
-            .and_then(|()| fuse_hard_sigmoids(&mut network, &mut weights))
-            .map_err(|source| ConvertError::Fold {
-                segment: segment.name.clone(),
-                source,
-            })?;
-        if let Some((layer, source)) = lacking(&network, 0, target) {
-            return Err(ConvertError::Lacks {
-                segment: segment.name.clone(),
-                layer,
-                source,
-            });
+    let mut networks = Vec::with_capacity(partition.segment_count());
+    for part in parts(&typed, &partition) {
+        for segment in &part.partition.segments {
+            networks.push(lower_part(part.typed, segment, target, &mut weights)?);
         }
-        networks.push(network);
     }
     if target_narrows(target) && networks.iter().any(holds_int64) {
         typed.notes.push(format!(
@@ -172,6 +183,44 @@ fn lower_typed(
         networks,
         weights,
     })
+}
+
+fn lower_part(
+    typed: &TypedGraph,
+    segment: &Segment,
+    target: &Target,
+    weights: &mut WeightsStore,
+) -> Result<NetworkSpec, ConvertError> {
+    let mut network = lower_segment(
+        typed,
+        weights,
+        &segment.name,
+        &segment.nodes,
+        &segment.inputs,
+        &segment.outputs,
+    )
+    .map_err(|(id, source)| {
+        let node = typed.graph.node(id);
+        ConvertError::Lower {
+            node: node.name.clone(),
+            op: node.op.clone(),
+            source,
+        }
+    })?;
+    fold_scales(&mut network, weights)
+        .and_then(|()| fuse_hard_sigmoids(&mut network, weights))
+        .map_err(|source| ConvertError::Fold {
+            segment: segment.name.clone(),
+            source,
+        })?;
+    match lacking(&network, 0, target) {
+        Some((layer, source)) => Err(ConvertError::Lacks {
+            segment: segment.name.clone(),
+            layer,
+            source,
+        }),
+        None => Ok(network),
+    }
 }
 
 /// Does the network compute with int64, other than with sizes?
@@ -230,10 +279,12 @@ fn check_exclusions(source: &SourceGraph, options: &PartitionOptions) -> Result<
     Ok(())
 }
 
-fn top_reason(partition: &Partition) -> String {
-    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-    for residual in &partition.residual {
-        *counts.entry(residual.reason.0.as_str()).or_default() += 1;
+fn top_reason(typed: &TypedGraph, partition: &Partition) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for part in parts(typed, partition) {
+        for residual in &part.partition.residual {
+            *counts.entry(residual.reason.0.clone()).or_default() += 1;
+        }
     }
     match counts.into_iter().max_by_key(|(_, count)| *count) {
         Some((reason, count)) => format!("{count}x {reason}"),

@@ -6,6 +6,7 @@ use tfjet_core::{
 };
 
 use crate::ConvertError;
+use crate::passes::FoldedImage;
 
 /// Pre-processing as the user gives it; sizes and layout follow from the model's input.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +105,30 @@ impl Default for Task {
     }
 }
 
+impl ImageOptions {
+    /// With what the graph did after it.
+    fn followed_by(&self, folded: &FoldedImage) -> Self {
+        let mut image = Self {
+            input: Some(folded.input.clone()),
+            size: Some(folded.size),
+            filter: folded.filter.unwrap_or(self.filter),
+            ..self.clone()
+        };
+        for channel in 0..3 {
+            // (x - mean) * scale, then * a + b
+            let scale = f64::from(self.scale[channel]) * folded.scale[channel];
+            image.scale[channel] = scale as f32;
+            let shift = if scale == 0.0 {
+                0.0
+            } else {
+                folded.shift[channel] / scale
+            };
+            image.mean[channel] = (f64::from(self.mean[channel]) - shift) as f32;
+        }
+        image
+    }
+}
+
 fn task_error<T>(reason: impl Into<String>) -> Result<T, ConvertError> {
     Err(ConvertError::Task(reason.into()))
 }
@@ -111,13 +136,17 @@ fn task_error<T>(reason: impl Into<String>) -> Result<T, ConvertError> {
 impl Task {
     /// The pre-processing for these inputs. Without a named input, a model that takes no image
     /// has none.
+    ///
+    /// What was `folded` out of the graph comes after what the user asked for.
     pub(crate) fn preprocess(
         &self,
         inputs: &[InputSpec],
+        folded: Option<&FoldedImage>,
     ) -> Result<Option<Preprocess>, ConvertError> {
         let Some(image) = &self.image else {
             return Ok(None);
         };
+        let image = &folded.map_or_else(|| image.clone(), |folded| image.followed_by(folded));
         let index = match &image.input {
             Some(name) => match inputs.iter().position(|input| input.name == *name) {
                 Some(index) => index,

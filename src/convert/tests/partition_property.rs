@@ -169,6 +169,7 @@ fn the_check_of_convexity_finds_what_is_not_convex() {
     let acyclic = |segments: &[&[u32]]| {
         let segment = |ids: &&[u32]| Segment {
             name: String::new(),
+            number: 0,
             nodes: ids.iter().map(|&id| NodeId(id)).collect(),
             inputs: Vec::new(),
             outputs: Vec::new(),

@@ -85,6 +85,7 @@ impl Source {
             functions: Vec::new(),
             producer: 0,
             format: Format::FrozenGraph,
+            notes: Vec::new(),
         };
         lower_source(source, "test", &ConvertOptions::default()).unwrap()
     }

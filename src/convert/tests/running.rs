@@ -14,7 +14,6 @@ use proptest::strategy::{Strategy as _, ValueTree};
 use proptest::test_runner::TestRunner;
 use tfjet_bundle::Bundle;
 use tfjet_convert::partition::PartitionOptions;
-use tfjet_convert::tensorflow::{Format, SourceGraph};
 use tfjet_convert::{ConvertOptions, Report, Task, emit, lower_source};
 use tfjet_core::{DType, Tensor, TensorView};
 use tfjet_cpu::Library;
@@ -47,13 +46,7 @@ fn session(
         let computing = ops.filter(|op| op != "Const" && op != "Placeholder");
         options.partition.deny_ops = computing.collect::<BTreeSet<_>>();
     }
-    let graph = SourceGraph {
-        nodes: source.0.clone(),
-        signature: None,
-        functions: Vec::new(),
-        producer: 0,
-        format: Format::FrozenGraph,
-    };
+    let graph = source::graph(source.0.clone());
     let lowered = lower_source(graph, "graph", &options).map_err(|error| error.to_string())?;
     let report = Report::new(&lowered, &options.partition);
     let task = Task {

@@ -42,7 +42,10 @@ pub use network::{
     ReshapeDim, ResizeCoordinateTransformation, ResizeRounding, SampleMode, TensorId,
     TopKOperation, UnaryOperation, WeightsEntry, WeightsId, WeightsTable,
 };
-pub use schedule::{Schedule, ScheduleError, Step, Value, ValueId, ValueSource};
+pub use schedule::{
+    Function, FunctionId, PlacedStep, Schedule, ScheduleError, SchedulePlace, Step, Value, ValueId,
+    ValueSource,
+};
 pub use shape::{Dim, Shape};
 pub use target::{ComputeCapability, Cpu, EngineKind, Peak, PowerMode, Precision, Release, Target};
 pub use tensor::{Tensor, TensorError, TensorView};

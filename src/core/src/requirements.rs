@@ -16,6 +16,8 @@ const MAX_RANK: usize = 8;
 const MAX_K: usize = 3840;
 /// A top-k layer searches one of so many last axes.
 const TOP_K_AXES: usize = 4;
+/// Widest window of an LRN layer.
+const MAX_LRN_WINDOW: usize = 15;
 /// A resize layer changes so many last axes at most.
 const RESIZED_AXES: usize = 3;
 
@@ -193,6 +195,13 @@ impl Library {
                 }
                 resized(*mode, dtype, kind)
             }
+            Layer::Lrn {
+                window,
+                alpha,
+                beta,
+                k,
+            } => lrn(*window, *alpha, *beta, *k)
+                .or_else(|| (!dtype.is_float()).then(|| format!("has no {kind} of {dtype}"))),
             Layer::LinSpace => {
                 let made = outputs.first()?.dtype;
                 let takes = matches!(made, DType::F32 | DType::I32 | DType::I64);
@@ -237,6 +246,17 @@ impl Library {
             _ => None,
         }
     }
+}
+
+/// TensorRT's bounds on the parameters of an LRN layer.
+fn lrn(window: usize, alpha: f32, beta: f32, k: f32) -> Option<String> {
+    if window > MAX_LRN_WINDOW {
+        return Some(format!(
+            "has no Lrn over {window} channels, {MAX_LRN_WINDOW} are the most"
+        ));
+    }
+    let fits = alpha.abs() <= 1e20 && (0.01..=1e5).contains(&beta) && (1e-5..=1e10).contains(&k);
+    (!fits).then(|| format!("has no Lrn with alpha {alpha}, beta {beta} and k {k}"))
 }
 
 /// The first axis whose size differs, or may differ.

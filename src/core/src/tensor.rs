@@ -167,6 +167,27 @@ impl Tensor {
         Ok(())
     }
 
+    /// Gives the tensor another shape and keeps its bytes as far as they fit; what is new is zero.
+    pub fn resize(&mut self, shape: &[usize]) -> Result<(), TensorError> {
+        let len_bytes = byte_len(self.dtype, shape)?;
+        let kept = self.len_bytes;
+        let moves = matches!(self.storage, Storage::Memory(_));
+        if moves && len_bytes > self.storage.bytes().len() {
+            let old = self.bytes().to_vec();
+            self.storage.reserve(len_bytes)?;
+            self.storage.bytes_mut()[..old.len()].copy_from_slice(&old);
+        } else {
+            self.storage.reserve(len_bytes)?;
+        }
+        self.shape.clear();
+        self.shape.extend_from_slice(shape);
+        self.len_bytes = len_bytes;
+        if let Some(new) = self.bytes_mut().get_mut(kept..) {
+            new.fill(0);
+        }
+        Ok(())
+    }
+
     /// Becomes a copy of `view`, in the present allocation where it fits.
     pub fn copy_from(&mut self, view: &TensorView<'_>) -> Result<(), TensorError> {
         self.reset(view.dtype(), view.shape())?;
@@ -438,6 +459,26 @@ mod tests {
         let error = tensor.reset(DType::F64, &[3]).unwrap_err();
         assert_eq!(error.to_string(), "cannot allocate 24 bytes: 16 is all");
         assert_eq!((tensor.shape(), tensor.bytes().len()), (&[2][..], 16));
+    }
+
+    #[test]
+    fn a_resized_tensor_keeps_its_elements() {
+        let longer = |mut tensor: Tensor| {
+            tensor
+                .copy_from(&Tensor::from_slice(&[4], &[1u8, 2, 3, 4]).unwrap().view())
+                .unwrap();
+            tensor.resize(&[3]).unwrap();
+            tensor.resize(&[3, 4]).unwrap();
+            tensor
+        };
+        let expected = [1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for tensor in [Tensor::default(), Limited::tensor(16, 0)] {
+            let tensor = longer(tensor);
+            assert_eq!((tensor.shape(), tensor.bytes()), (&[3, 4][..], &expected[..]));
+        }
+        let mut full = longer(Limited::tensor(16, 0));
+        assert!(full.resize(&[17]).is_err());
+        assert_eq!(full.shape(), [3, 4]);
     }
 
     #[test]

@@ -145,3 +145,54 @@ impl FusedBatchNorm {
         Ok(())
     }
 }
+
+/// `BatchNormWithGlobalNormalization`, the first form of batch normalization.
+#[derive(Debug)]
+struct GlobalNormalization {
+    epsilon: f32,
+    scale: bool,
+}
+
+pub(crate) fn global_normalization(reader: &AttrReader<'_>) -> Result<Box<dyn Kernel>, OpError> {
+    Ok(Box::new(GlobalNormalization {
+        epsilon: reader.float_or("variance_epsilon", 0.001)?,
+        scale: reader.bool_or("scale_after_normalization", true)?,
+    }))
+}
+
+impl Kernel for GlobalNormalization {
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
+        let [x, vectors @ ..] = take::<5>(inputs)?;
+        let [y] = self::outputs(outputs)?;
+        crate::arguments::expect_same_dtype(inputs)?;
+        let depth = x.shape().last().copied().unwrap_or(0);
+        if let Some(vector) = vectors.iter().find(|vector| vector.shape() != [depth]) {
+            return Err(shape_error!(
+                "a vector of shape {:?} for {depth} channels",
+                vector.shape()
+            ));
+        }
+        reset(y, x.dtype(), x.shape())?;
+        if x.elements() == 0 {
+            return Ok(());
+        }
+        with_type!(reals, 0, x.dtype(), T => {
+            let [mean, variance] = [vectors[0].as_slice::<T>()?, vectors[1].as_slice::<T>()?];
+            let [beta, gamma] = [vectors[2].as_slice::<T>()?, vectors[3].as_slice::<T>()?];
+            let rows = x.as_slice::<T>()?.chunks_exact(depth);
+            for (x, y) in rows.zip(y.as_mut_slice::<T>()?.chunks_exact_mut(depth)) {
+                for channel in 0..depth {
+                    let of = Normalization {
+                        scale: if self.scale { gamma[channel].wide() } else { Number::ONE },
+                        offset: beta[channel].wide(),
+                        mean: mean[channel].wide(),
+                        variance: variance[channel].wide(),
+                        epsilon: <<T as Number>::Wide as Number>::from_f64(self.epsilon.into()),
+                    };
+                    y[channel] = T::narrow(of.apply(x[channel].wide()));
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -246,3 +246,36 @@ impl Kernel for AddN {
         })
     }
 }
+
+/// `Cross`: the product of vectors of three.
+#[derive(Debug)]
+struct Cross;
+
+pub(crate) fn cross() -> Result<Box<dyn Kernel>, OpError> {
+    Ok(Box::new(Cross))
+}
+
+impl Kernel for Cross {
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
+        let [a, b] = take(inputs)?;
+        let c = output(outputs)?;
+        expect_same_dtype(inputs)?;
+        if a.shape() != b.shape() || a.shape().last() != Some(&3) {
+            return Err(shape_error!(
+                "shapes {:?} and {:?} hold no pairs of three",
+                a.shape(),
+                b.shape()
+            ));
+        }
+        reset(c, a.dtype(), a.shape())?;
+        with_type!(numbers, 0, a.dtype(), T => {
+            let (a, b) = (a.as_slice::<T>()?.as_chunks::<3>().0, b.as_slice::<T>()?.as_chunks::<3>().0);
+            let c = c.as_mut_slice::<T>()?.as_chunks_mut::<3>().0;
+            for (c, (a, b)) in c.iter_mut().zip(a.iter().zip(b)) {
+                let minor = |i: usize, j: usize| a[i].times(b[j]).minus(a[j].times(b[i]));
+                *c = [minor(1, 2), minor(2, 0), minor(0, 1)];
+            }
+            Ok(())
+        })
+    }
+}

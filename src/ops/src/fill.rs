@@ -175,3 +175,30 @@ impl Kernel for LinSpace {
         })
     }
 }
+
+/// `Empty`: zeros, whether they are asked for or not.
+#[derive(Debug)]
+struct Empty {
+    dtype: DType,
+}
+
+pub(crate) fn empty(reader: &AttrReader<'_>) -> Result<Box<dyn Kernel>, OpError> {
+    reader.ignore(&["init"]);
+    Ok(Box::new(Empty {
+        dtype: reader.dtype("dtype")?,
+    }))
+}
+
+impl Kernel for Empty {
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
+        let [dims] = take(inputs)?;
+        let target = output(outputs)?;
+        let mut shape = Dims::new();
+        for dim in Indices::vector(0, dims)?.iter() {
+            shape.push(size("a dimension", dim)?)?;
+        }
+        reset(target, self.dtype, &shape)?;
+        target.bytes_mut().fill(0);
+        Ok(())
+    }
+}

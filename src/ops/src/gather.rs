@@ -95,7 +95,7 @@ fn check_indices(indices: Indices<'_>, limit: usize) -> Result<(), OpError> {
 }
 
 /// What `GatherNd` and `ScatterNd` read from the shape of `indices`.
-struct Points<'a> {
+pub(crate) struct Points<'a> {
     indices: Indices<'a>,
     /// Shape of `indices` without its last dimension.
     outer: &'a [usize],
@@ -103,11 +103,15 @@ struct Points<'a> {
     sizes: &'a [usize],
     strides: [isize; MAX_DIMS],
     /// Elements at each point.
-    slice: usize,
+    pub(crate) slice: usize,
 }
 
 impl<'a> Points<'a> {
-    fn new(view: &TensorView<'a>, input: usize, shape: &'a [usize]) -> Result<Self, OpError> {
+    pub(crate) fn new(
+        view: &TensorView<'a>,
+        input: usize,
+        shape: &'a [usize],
+    ) -> Result<Self, OpError> {
         let indices = Indices::new(input, view)?;
         let (outer, sizes) = match view.shape().split_last() {
             Some((&depth, outer)) if depth <= shape.len() => (outer, &shape[..depth]),
@@ -127,8 +131,26 @@ impl<'a> Points<'a> {
         })
     }
 
+    /// Fails where `updates` are not a slice of a tensor of `shape` for each point.
+    pub(crate) fn check_updates(
+        &self,
+        updates: &TensorView<'_>,
+        shape: &[usize],
+    ) -> Result<(), OpError> {
+        let mut expected = Dims::from_slice(self.outer)?;
+        expected.extend(&shape[self.sizes.len()..])?;
+        if updates.shape() == &*expected {
+            return Ok(());
+        }
+        Err(shape_error!(
+            "updates have shape {:?}, expected {:?}",
+            updates.shape(),
+            &*expected
+        ))
+    }
+
     /// Offset of the elements that point `i` addresses.
-    fn offset(&self, i: usize) -> Result<usize, OpError> {
+    pub(crate) fn offset(&self, i: usize) -> Result<usize, OpError> {
         let mut offset = 0;
         for (dim, &size) in self.sizes.iter().enumerate() {
             let index = self.indices.get(i * self.sizes.len() + dim);
@@ -146,7 +168,7 @@ impl<'a> Points<'a> {
 }
 
 /// Refuses a policy for bad indices other than an error.
-fn check_policy(reader: &AttrReader<'_>) -> Result<(), OpError> {
+pub(crate) fn check_policy(reader: &AttrReader<'_>) -> Result<(), OpError> {
     match reader.str_or("bad_indices_policy", "")? {
         "" | "DEFAULT" | "ERROR" => Ok(()),
         other => Err(AttrError::Value {
@@ -208,15 +230,7 @@ impl Kernel for ScatterNd {
             shape.push(size("a dimension", dim)?)?;
         }
         let points = Points::new(indices, 0, &shape)?;
-        let mut expected = Dims::from_slice(points.outer)?;
-        expected.extend(&shape[points.sizes.len()..])?;
-        if updates.shape() != &*expected {
-            return Err(shape_error!(
-                "updates have shape {:?}, expected {:?}",
-                updates.shape(),
-                &*expected
-            ));
-        }
+        points.check_updates(updates, &shape)?;
         reset(target, updates.dtype(), &shape)?;
         target.bytes_mut().fill(0);
         if updates.elements() == 0 {

@@ -1,4 +1,4 @@
-use tfjet_core::{AttrReader, Tensor, TensorView};
+use tfjet_core::{AttrReader, DType, Tensor, TensorView};
 
 use crate::arguments::{expect_count, expect_rank, expect_same_dtype, output, reset, take};
 use crate::broadcast::Broadcast;
@@ -182,5 +182,69 @@ impl Kernel for BatchMatMul {
             });
             Ok(())
         })
+    }
+}
+
+/// `BatchMatMulV3`: the result may be of a larger type than the bytes that are multiplied.
+#[derive(Debug)]
+struct BatchMatMulV3 {
+    same: BatchMatMul,
+    result: Option<DType>,
+}
+
+pub(crate) fn batch_mat_mul_v3(reader: &AttrReader<'_>) -> Result<Box<dyn Kernel>, OpError> {
+    reader.ignore(&["Ta", "Tb", "grad_x", "grad_y"]);
+    let result = match reader.get("Tout") {
+        Some(_) => Some(reader.dtype("Tout")?),
+        None => None,
+    };
+    Ok(Box::new(BatchMatMulV3 {
+        same: BatchMatMul {
+            adj_x: reader.bool_or("adj_x", false)?,
+            adj_y: reader.bool_or("adj_y", false)?,
+            broadcast: true,
+        },
+        result,
+    }))
+}
+
+impl Kernel for BatchMatMulV3 {
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
+        let [x, y] = take(inputs)?;
+        let Some(result) = self.result else {
+            return self.same.run(inputs, outputs);
+        };
+        let wide = |input: usize, view: &TensorView<'_>| -> Result<Tensor, OpError> {
+            let mut wide = Tensor::default();
+            match (view.dtype(), result) {
+                (from, to) if from == to => wide.copy_from(view)?,
+                (DType::I8, DType::I32) => {
+                    wide.reset(DType::I32, view.shape())?;
+                    let values = view.as_slice::<i8>()?;
+                    for (slot, &value) in wide.as_mut_slice::<i32>()?.iter_mut().zip(values) {
+                        *slot = value.into();
+                    }
+                }
+                (DType::U8, DType::I32) => {
+                    wide.reset(DType::I32, view.shape())?;
+                    for (slot, &value) in wide.as_mut_slice::<i32>()?.iter_mut().zip(view.bytes()) {
+                        *slot = value.into();
+                    }
+                }
+                (dtype, _) => {
+                    return Err(OpError::DType {
+                        input,
+                        dtype,
+                        allowed: "the result's type, or bytes for int32",
+                    });
+                }
+            }
+            Ok(wide)
+        };
+        if x.dtype() == result && y.dtype() == result {
+            return self.same.run(inputs, outputs);
+        }
+        let (x, y) = (wide(0, x)?, wide(1, y)?);
+        self.same.run(&[x.view(), y.view()], outputs)
     }
 }

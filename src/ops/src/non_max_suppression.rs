@@ -108,7 +108,7 @@ fn suppress<T: Real>(
     limit: usize,
     thresholds: &Thresholds<T>,
 ) -> Vec<(usize, T)> {
-    let of = |index: usize| boxes[index].map(|edge| edge.to_f64() as f32);
+    let of = |index: usize| boxes[index].map(|edge| edge.to_f32());
     let mut candidates: BinaryHeap<_> = scores
         .iter()
         .enumerate()

@@ -16,7 +16,13 @@ pub(crate) trait Number: Element + Copy {
     const HIGHEST: Self;
     const INTEGER: bool;
 
+    /// The most negative number that is not infinite.
+    fn lowest_finite() -> Self;
+    /// The largest number that is not infinite.
+    fn highest_finite() -> Self;
     fn to_f64(self) -> f64;
+    /// Rounded once.
+    fn to_f32(self) -> f32;
     /// Rounds to f32 first for the types below it, as TensorFlow's casts do.
     fn from_f64(value: f64) -> Self;
     fn wide(self) -> Self::Wide;
@@ -95,7 +101,10 @@ macro_rules! integer {
             const HIGHEST: Self = Self::MAX;
             const INTEGER: bool = true;
 
+            fn lowest_finite() -> Self { Self::MIN }
+            fn highest_finite() -> Self { Self::MAX }
             fn to_f64(self) -> f64 { self as f64 }
+            fn to_f32(self) -> f32 { self as f32 }
             fn from_f64(value: f64) -> Self { value as Self }
             fn wide(self) -> Self { self }
             fn narrow(wide: Self) -> Self { wide }
@@ -162,7 +171,8 @@ integer!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 macro_rules! real {
     ($($t:ty: $wide:ty, $zero:expr, $one:expr, $inf:expr, $neg_inf:expr,
-        |$w:ident| $to_wide:expr, |$n:ident| $from_wide:expr, |$d:ident| $from_f64:expr;)*) => {$(
+        |$w:ident| $to_wide:expr, |$n:ident| $from_wide:expr, |$d:ident| $from_f64:expr,
+        |$f:ident| $to_f32:expr;)*) => {$(
         impl Number for $t {
             type Wide = $wide;
             const ZERO: Self = $zero;
@@ -171,7 +181,10 @@ macro_rules! real {
             const HIGHEST: Self = $inf;
             const INTEGER: bool = false;
 
+            fn lowest_finite() -> Self { <$t>::MIN }
+            fn highest_finite() -> Self { <$t>::MAX }
             fn to_f64(self) -> f64 { self.into() }
+            fn to_f32(self) -> f32 { let $f = self; $to_f32 }
             fn from_f64(value: f64) -> Self { let $d = value; $from_f64 }
             fn wide(self) -> $wide { let $w = self; $to_wide }
             fn narrow(wide: $wide) -> Self { let $n = wide; $from_wide }
@@ -221,12 +234,12 @@ macro_rules! real {
 }
 
 real! {
-    f32: f32, 0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, |w| w, |n| n, |d| d as f32;
-    f64: f64, 0.0, 1.0, f64::INFINITY, f64::NEG_INFINITY, |w| w, |n| n, |d| d;
+    f32: f32, 0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, |w| w, |n| n, |d| d as f32, |f| f;
+    f64: f64, 0.0, 1.0, f64::INFINITY, f64::NEG_INFINITY, |w| w, |n| n, |d| d, |f| f as f32;
     f16: f32, f16::ZERO, f16::ONE, f16::INFINITY, f16::NEG_INFINITY,
-        |w| w.to_f32(), |n| f16::from_f32(n), |d| f16::from_f32(d as f32);
+        |w| w.to_f32(), |n| f16::from_f32(n), |d| f16::from_f32(d as f32), |f| f.to_f32();
     bf16: f32, bf16::ZERO, bf16::ONE, bf16::INFINITY, bf16::NEG_INFINITY,
-        |w| w.to_f32(), |n| bf16::from_f32(n), |d| bf16::from_f32(d as f32);
+        |w| w.to_f32(), |n| bf16::from_f32(n), |d| bf16::from_f32(d as f32), |f| f.to_f32();
 }
 
 macro_rules! float {

@@ -12,6 +12,8 @@ pub(crate) enum Reduction {
     Sum,
     Mean,
     Prod,
+    /// The root of the sum of the squares.
+    EuclideanNorm,
     Max,
     Min,
     All,
@@ -37,6 +39,9 @@ pub(crate) fn reduce(
         keep_dims: reader.bool_or("keep_dims", false)?,
     }))
 }
+
+/// Partial results that are kept side by side along a row.
+const LANES: usize = 8;
 
 /// The walk over the results, and the walk over the elements that make one of them.
 struct Axes {
@@ -85,13 +90,15 @@ impl Axes {
         Ok(result)
     }
 
-    /// Each result is `finish` of its elements folded by `step`.
+    /// Each result is `finish` of its elements folded by `step`, of which `join` joins partial
+    /// results.
     fn fold<T: Copy, A: Copy, U>(
         &self,
         x: &[T],
         y: &mut [U],
         first: A,
         step: impl Fn(A, T) -> A,
+        join: impl Fn(A, A) -> A,
         finish: impl Fn(A) -> U,
     ) {
         let mut results = y.iter_mut();
@@ -100,9 +107,17 @@ impl Axes {
             self.reduced.rows(start, |[from], len, [stride]| {
                 if stride == 1 {
                     let from = from as usize;
-                    folded = x[from..from + len]
-                        .iter()
-                        .fold(folded, |sum, &x| step(sum, x));
+                    let (chunks, rest) = x[from..from + len].as_chunks::<LANES>();
+                    if !chunks.is_empty() {
+                        let mut lanes = [first; LANES];
+                        for chunk in chunks {
+                            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                                *lane = step(*lane, x);
+                            }
+                        }
+                        folded = lanes.into_iter().fold(folded, &join);
+                    }
+                    folded = rest.iter().fold(folded, |sum, &x| step(sum, x));
                     return;
                 }
                 let mut from = from;
@@ -129,9 +144,9 @@ impl Kernel for Reduce {
                 expect_dtype(0, x, DType::Bool)?;
                 let (x, y) = (x.as_bools()?, y.bytes_mut());
                 if self.reduction == Reduction::All {
-                    axes.fold(x, y, true, |all, x| all && x != 0, u8::from);
+                    axes.fold(x, y, true, |all, x| all && x != 0, |a, b| a && b, u8::from);
                 } else {
-                    axes.fold(x, y, false, |any, x| any || x != 0, u8::from);
+                    axes.fold(x, y, false, |any, x| any || x != 0, |a, b| a || b, u8::from);
                 }
                 Ok(())
             }
@@ -143,7 +158,15 @@ impl Kernel for Reduce {
                     };
                     let (x, y) = (x.as_slice::<T>()?, y.as_mut_slice::<T>()?);
                     let add = |sum: f64, x: T| sum + x.to_f64();
-                    axes.fold(x, y, 0.0, add, |sum| T::from_f64(sum / divisor));
+                    axes.fold(x, y, 0.0, add, |a, b| a + b, |sum| T::from_f64(sum / divisor));
+                    Ok(())
+                })
+            }
+            Reduction::EuclideanNorm => {
+                with_type!(reals, 0, x.dtype(), T => {
+                    let (x, y) = (x.as_slice::<T>()?, y.as_mut_slice::<T>()?);
+                    let add = |sum: f64, x: T| sum + x.to_f64() * x.to_f64();
+                    axes.fold(x, y, 0.0, add, |a, b| a + b, |sum| T::from_f64(sum.sqrt()));
                     Ok(())
                 })
             }
@@ -152,20 +175,20 @@ impl Kernel for Reduce {
                     let count = i128::try_from(axes.count.max(1)).unwrap_or(i128::MAX);
                     let (x, y) = (x.as_slice::<T>()?, y.as_mut_slice::<T>()?);
                     let add = |sum: i128, x: T| sum + i128::from(x);
-                    axes.fold(x, y, 0, add, |sum| (sum / count) as T);
+                    axes.fold(x, y, 0, add, |a, b| a + b, |sum| (sum / count) as T);
                     Ok(())
                 })
             }
             _ => with_type!(numbers, 0, x.dtype(), T => {
                 let (x, y) = (x.as_slice::<T>()?, y.as_mut_slice::<T>()?);
                 match self.reduction {
-                    Reduction::Max => axes.fold(x, y, T::LOWEST, T::greater, |x| x),
-                    Reduction::Min => axes.fold(x, y, T::HIGHEST, T::lesser, |x| x),
+                    Reduction::Max => axes.fold(x, y, T::LOWEST, T::greater, T::greater, |x| x),
+                    Reduction::Min => axes.fold(x, y, T::HIGHEST, T::lesser, T::lesser, |x| x),
                     Reduction::Prod => {
                         let multiply = |product: <T as Number>::Wide, x: T| product.times(x.wide());
-                        axes.fold(x, y, Number::ONE, multiply, T::narrow);
+                        axes.fold(x, y, Number::ONE, multiply, Number::times, T::narrow);
                     }
-                    _ => axes.fold(x, y, T::ZERO, T::plus, |x| x),
+                    _ => axes.fold(x, y, T::ZERO, T::plus, T::plus, |x| x),
                 }
                 Ok(())
             }),
@@ -236,17 +259,29 @@ impl ArgExtreme {
         y: &mut Tensor,
     ) -> Result<(), OpError> {
         let (len, inner) = (shape[axis], product(&shape[axis + 1..]));
+        let better = |best: T, value: T| {
+            if self.largest {
+                value > best
+            } else {
+                value < best
+            }
+        };
+        let first_best = |row: &[T]| {
+            let (mut at, mut best) = (0, if self.largest { lowest } else { highest });
+            for (i, &value) in row.iter().enumerate() {
+                if better(best, value) {
+                    (at, best) = (i, value);
+                }
+            }
+            at
+        };
         let result = |at: usize| {
+            if inner == 1 {
+                return first_best(&x[at * len..(at + 1) * len]);
+            }
             let first = at / inner * len * inner + at % inner;
             let column = (0..len).map(|i| (i, x[first + i * inner]));
             let start = (0, if self.largest { lowest } else { highest });
-            let better = |best: T, value: T| {
-                if self.largest {
-                    value > best
-                } else {
-                    value < best
-                }
-            };
             column
                 .fold(start, |best, (i, value)| {
                     if better(best.1, value) {

@@ -113,18 +113,20 @@ impl Kernel for Resize {
             });
         }
         let scales = [self.scale(height, sizes[0]), self.scale(width, sizes[1])];
+        let columns: Vec<usize> = (0..sizes[1])
+            .map(|column| self.nearest(column, scales[1], width))
+            .collect();
         with_size!(x.dtype(), N => {
             let x = x.bytes().as_chunks::<N>().0;
             let y = y.bytes_mut().as_chunks_mut::<N>().0;
-            to.places(|batch, row, column| {
-                let row_from = self.nearest(row, scales[0], height);
-                let column_from = self.nearest(column, scales[1], width);
-                let (at, from) = (
-                    to.at(batch, row, column),
-                    from.at(batch, row_from, column_from),
-                );
-                y[at..at + channels].copy_from_slice(&x[from..from + channels]);
-            });
+            let lines = y.chunks_exact_mut(sizes[1] * channels);
+            for (line, target) in lines.enumerate() {
+                let row = self.nearest(line % sizes[0], scales[0], height);
+                let source = &x[from.at(line / sizes[0], row, 0)..][..width * channels];
+                for (pixel, &column) in target.chunks_exact_mut(channels).zip(&columns) {
+                    pixel.copy_from_slice(&source[column * channels..][..channels]);
+                }
+            }
         });
         Ok(())
     }
@@ -133,28 +135,75 @@ impl Kernel for Resize {
 impl Resize {
     fn interpolate<T: Number>(&self, from: &Image, x: &[T], to: &Image, y: &mut [f32]) {
         let [_, height, width, channels] = from.sizes;
-        let scales = [
-            self.scale(height, to.sizes[1]),
-            self.scale(width, to.sizes[2]),
-        ];
-        to.places(|batch, row, column| {
-            let rows = self.between(row, scales[0], height);
-            let columns = self.between(column, scales[1], width);
-            let corner = |row: usize, column: usize| {
-                let at = from.at(batch, row, column);
-                x[at..at + channels].iter().map(|x| x.to_f64() as f32)
-            };
-            let top = corner(rows.lower, columns.lower).zip(corner(rows.lower, columns.upper));
-            let bottom = corner(rows.upper, columns.lower).zip(corner(rows.upper, columns.upper));
-            let at = to.at(batch, row, column);
-            let blend = |(low, high): (f32, f32), fraction: f32| low + (high - low) * fraction;
-            for (y, (top, bottom)) in y[at..at + channels].iter_mut().zip(top.zip(bottom)) {
-                let edges = (
-                    blend(top, columns.fraction),
-                    blend(bottom, columns.fraction),
-                );
-                *y = blend(edges, rows.fraction);
+        let [_, rows, columns, _] = to.sizes;
+        let scale = self.scale(width, columns);
+        let columns: Vec<Between> = (0..columns)
+            .map(|column| self.between(column, scale, width))
+            .collect();
+        let scale = self.scale(height, rows);
+        let line = columns.len() * channels;
+        // The two lines of the image that were stretched last, and where they are in `x`.
+        let mut stretched = [vec![0.0; line], vec![0.0; line]];
+        let mut places = [usize::MAX; 2];
+        for (at, target) in y.chunks_exact_mut(line).enumerate() {
+            let between = self.between(at % rows, scale, height);
+            let place = |row: usize| from.at(at / rows, row, 0);
+            let wanted = [place(between.lower), place(between.upper)];
+            if wanted[0] == places[1] {
+                stretched.swap(0, 1);
+                places.swap(0, 1);
             }
-        });
+            for n in 0..2 {
+                if n == 1 && wanted[1] == wanted[0] {
+                    continue;
+                }
+                if wanted[n] != places[n] {
+                    let source = &x[wanted[n]..wanted[n] + width * channels];
+                    stretch(source, &columns, channels, &mut stretched[n]);
+                    places[n] = wanted[n];
+                }
+            }
+            let [top, bottom] = &stretched;
+            let bottom = if wanted[1] == wanted[0] { top } else { bottom };
+            for ((slot, &top), &bottom) in target.iter_mut().zip(top).zip(bottom) {
+                *slot = blend(top, bottom, between.fraction);
+            }
+        }
+    }
+}
+
+fn blend(low: f32, high: f32, fraction: f32) -> f32 {
+    low + (high - low) * fraction
+}
+
+/// One line of an image with other columns.
+fn stretch<T: Number>(source: &[T], columns: &[Between], channels: usize, target: &mut [f32]) {
+    match channels {
+        1 => stretch_pixels::<T, 1>(source, columns, target),
+        3 => stretch_pixels::<T, 3>(source, columns, target),
+        4 => stretch_pixels::<T, 4>(source, columns, target),
+        _ => {
+            for (pixel, column) in target.chunks_exact_mut(channels).zip(columns) {
+                let lower = &source[column.lower * channels..][..channels];
+                let upper = &source[column.upper * channels..][..channels];
+                for ((slot, low), high) in pixel.iter_mut().zip(lower).zip(upper) {
+                    *slot = blend(low.to_f32(), high.to_f32(), column.fraction);
+                }
+            }
+        }
+    }
+}
+
+fn stretch_pixels<T: Number, const N: usize>(
+    source: &[T],
+    columns: &[Between],
+    target: &mut [f32],
+) {
+    let source = source.as_chunks::<N>().0;
+    for (pixel, column) in target.as_chunks_mut::<N>().0.iter_mut().zip(columns) {
+        let (lower, upper) = (&source[column.lower], &source[column.upper]);
+        for n in 0..N {
+            pixel[n] = blend(lower[n].to_f32(), upper[n].to_f32(), column.fraction);
+        }
     }
 }

@@ -56,6 +56,15 @@ impl Kernel for Select {
             let y = y.bytes_mut().as_chunks_mut::<N>().0;
             let mut at = 0;
             broadcast.rows(|[mut c, mut t, mut f], len, [dc, dt, df]| {
+                if [dc, dt, df] == [1; 3] {
+                    let values = on_true[t..t + len].iter().zip(&on_false[f..f + len]);
+                    let slots = y[at..at + len].iter_mut().zip(&condition[c..c + len]);
+                    for ((slot, &condition), (on_true, on_false)) in slots.zip(values) {
+                        *slot = if condition != 0 { *on_true } else { *on_false };
+                    }
+                    at += len;
+                    return;
+                }
                 for slot in &mut y[at..at + len] {
                     *slot = if condition[c] != 0 { on_true[t] } else { on_false[f] };
                     c += dc;

@@ -150,6 +150,32 @@ impl Sides {
     }
 }
 
+/// `SpaceToBatch` and `BatchToSpace`: the first versions, of images and one block size.
+#[derive(Debug)]
+struct SquareBlocks {
+    block: Tensor,
+    blocks: SpaceBatch,
+}
+
+pub(crate) fn square_blocks(
+    reader: &AttrReader<'_>,
+    to_batch: bool,
+) -> Result<Box<dyn Kernel>, OpError> {
+    let size = reader.int("block_size")?;
+    Ok(Box::new(SquareBlocks {
+        block: Tensor::from_slice(&[2], &[size, size])?,
+        blocks: SpaceBatch { to_batch },
+    }))
+}
+
+impl Kernel for SquareBlocks {
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
+        let [x, borders] = take(inputs)?;
+        crate::arguments::expect_rank(0, x, 4)?;
+        self.blocks.run(&[*x, self.block.view(), *borders], outputs)
+    }
+}
+
 impl Kernel for SpaceBatch {
     fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
         let [x, block, borders] = take(inputs)?;

@@ -112,11 +112,39 @@ fn best<T: Number>(x: &[T], k: usize, order: &mut Vec<usize>) {
         by_value.then(i.cmp(&j))
     };
     order.clear();
+    if k <= FEW && k < x.len() {
+        few_best(x, k, order, rank);
+        return;
+    }
     order.extend(0..x.len());
     if k < x.len() {
         order.select_nth_unstable_by(k, rank);
     }
     order[..k].sort_unstable_by(rank);
+}
+
+/// So many are kept in order while the elements go by.
+const FEW: usize = 128;
+
+/// [`best`] of a few: most elements are below the last one kept.
+fn few_best<T: Number>(
+    x: &[T],
+    k: usize,
+    order: &mut Vec<usize>,
+    rank: impl Fn(&usize, &usize) -> Ordering,
+) {
+    for i in 0..x.len() {
+        if order.len() == k {
+            let Some(&last) = order.last() else { return };
+            // Not above the last one, which came first; only NaN is not comparable.
+            if x[i] <= x[last] || rank(&i, &last) != Ordering::Less {
+                continue;
+            }
+            order.pop();
+        }
+        let place = order.partition_point(|kept| rank(kept, &i) == Ordering::Less);
+        order.insert(place, i);
+    }
 }
 
 impl TopK {

@@ -57,7 +57,49 @@ impl Sliding {
 
     /// The windows of `kernel` taps along rows (0) or columns (1) of `input` elements.
     pub(crate) fn along(&self, dim: usize, input: usize, kernel: usize) -> Result<Window, OpError> {
-        let (stride, dilation) = (self.strides[dim], self.dilations[dim]);
+        let border = match self.padding {
+            Padding::Same => Border::Same,
+            Padding::Valid => Border::Explicit([0, 0]),
+            Padding::Explicit(paddings) => Border::Explicit(paddings[dim]),
+        };
+        Window::new(
+            input,
+            kernel,
+            self.strides[dim],
+            self.dilations[dim],
+            border,
+        )
+    }
+}
+
+/// The padding along one dimension.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Border {
+    Same,
+    /// Before and after.
+    Explicit([usize; 2]),
+}
+
+impl Border {
+    /// Reads `padding`, `SAME` or `VALID`.
+    pub(crate) fn read(reader: &AttrReader<'_>) -> Result<Self, OpError> {
+        match reader.str_or("padding", "")? {
+            "SAME" => Ok(Self::Same),
+            "VALID" => Ok(Self::Explicit([0, 0])),
+            other => Err(refuse("padding", other, "SAME or VALID")),
+        }
+    }
+}
+
+impl Window {
+    /// The windows of `kernel` taps over `input` elements.
+    pub(crate) fn new(
+        input: usize,
+        kernel: usize,
+        stride: usize,
+        dilation: usize,
+        border: Border,
+    ) -> Result<Self, OpError> {
         let most = isize::MAX as usize / 4;
         let reach = kernel
             .checked_sub(1)
@@ -66,20 +108,18 @@ impl Sliding {
             .ok_or_else(|| {
                 shape_error!("no window has {kernel} taps, dilated {dilation}, over {input}")
             })?;
-        let (count, before) = match self.padding {
-            Padding::Same => {
+        let (count, before) = match border {
+            Border::Same => {
                 let count = input.div_ceil(stride);
                 let last = count.saturating_sub(1) * stride;
                 (count, (last + reach).saturating_sub(input) / 2)
             }
-            Padding::Valid => (fitting(input, reach, stride)?, 0),
-            Padding::Explicit(paddings) => {
-                let [before, after] = paddings[dim];
+            Border::Explicit([before, after]) => {
                 let padded = input.saturating_add(before).saturating_add(after);
                 (fitting(padded, reach, stride)?, before)
             }
         };
-        Ok(Window {
+        Ok(Self {
             count,
             kernel,
             input,
@@ -100,7 +140,7 @@ fn fitting(input: usize, reach: usize, stride: usize) -> Result<usize, OpError> 
     }
 }
 
-fn refuse(name: &str, value: &str, expected: &'static str) -> OpError {
+pub(crate) fn refuse(name: &str, value: &str, expected: &'static str) -> OpError {
     AttrError::Value {
         name: name.into(),
         value: value.into(),

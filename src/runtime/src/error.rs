@@ -68,6 +68,45 @@ pub enum SessionError {
         /// Why.
         source: Box<GpuError>,
     },
+    /// A step of a loop fails.
+    #[error("in pass {pass} of loop `{node}`: {source}")]
+    InLoop {
+        /// Name of the TensorFlow node.
+        node: String,
+        /// The pass, from 1. The condition is asked at its start.
+        pass: u64,
+        /// The failure, whose step counts in the loop's function.
+        source: Box<SessionError>,
+    },
+    /// A step of a branch fails.
+    #[error("in the {branch} branch of `{node}`: {source}")]
+    InBranch {
+        /// Name of the TensorFlow node.
+        node: String,
+        /// `then` or `else`.
+        branch: &'static str,
+        /// The failure, whose step counts in the branch.
+        source: Box<SessionError>,
+    },
+    /// What a step of a function needs cannot be made.
+    #[error("in function `{function}`: {source}")]
+    InFunction {
+        /// Name of the function.
+        function: String,
+        /// The failure, whose step counts in the function.
+        source: Box<SessionError>,
+    },
+    /// What a loop carries, or a branch gives, cannot be held.
+    #[error("`{value}`: {source}")]
+    Carried {
+        /// Name of the value.
+        value: String,
+        /// Why.
+        source: TensorError,
+    },
+    /// A loop was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// A step made something else than the schedule says.
     #[error("step {step} made `{value}` as {given}, the schedule says {expected}")]
     Made {
@@ -131,6 +170,18 @@ impl SessionError {
             Self::NoBackend { .. } => true,
             Self::Engine { source, .. } => source.is_missing(),
             Self::Gpu(source) => source.is_missing(),
+            Self::InLoop { source, .. }
+            | Self::InBranch { source, .. }
+            | Self::InFunction { source, .. } => source.is_missing(),
+            _ => false,
+        }
+    }
+
+    /// Was the run told to stop, rather than that anything failed?
+    pub fn is_stopped(&self) -> bool {
+        match self {
+            Self::Stopped => true,
+            Self::InLoop { source, .. } | Self::InBranch { source, .. } => source.is_stopped(),
             _ => false,
         }
     }

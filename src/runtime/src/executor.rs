@@ -1,27 +1,37 @@
 use std::mem::swap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use tfjet_bundle::Bundle;
-use tfjet_core::{Attrs, Schedule, Shape, Step, Tensor, TensorView, Value, ValueId};
-use tfjet_ops::{Kernel, OpError};
+use tfjet_core::{FunctionId, Schedule, Shape, Step, Tensor, TensorView, Value, ValueId};
+use tfjet_ops::Kernel;
 
 use crate::buffers::Buffer;
-use crate::gpu::{BACKEND, BlockError, GpuExecutor, Item};
+use crate::gpu::{BACKEND, BlockError, GpuExecutor};
 use crate::inputs::describe;
-use crate::slots::Slots;
 use crate::sources::{Constants, Source};
-use crate::{Backend, Engine, SessionError, SessionOptions};
+use crate::{Engine, SessionError, StopSignal};
+
+mod control;
+mod making;
+
+use control::{Branches, Loop};
+pub(crate) use making::{Kernels, Layout, Making};
 
 /// How long a step took in the latest run.
 #[derive(Debug, Clone, Copy)]
 pub struct StepTiming<'a> {
     /// The step.
     pub step: &'a Step,
-    /// Zero before the step first ran. The time of a block of steps that run on a device as one
-    /// stands with its first step; the others have none.
+    /// The function that it is a step of, if any.
+    pub function: Option<FunctionId>,
+    /// All its runs together; zero where it did not run. The time of a block of steps that run on a
+    /// device as one stands with its first step; the others have none. That of a loop or a
+    /// condition has those of its functions' steps in it.
     pub duration: Duration,
+    /// How often it ran: as often as its function, or once.
+    pub runs: u64,
+    /// Of a loop: how often its body ran.
+    pub passes: u64,
     /// The block that the step is part of, if it runs on a device.
     pub block: Option<usize>,
 }
@@ -29,23 +39,27 @@ pub struct StepTiming<'a> {
 enum Work {
     Engine {
         segment: u32,
-        /// Index into [`Executor::engines`].
+        /// Index into [`Running::engines`].
         engine: usize,
     },
     Residual {
-        node: String,
-        op_type: String,
         kernel: Box<dyn Kernel>,
+        /// The input whose buffer the first output takes over.
+        in_place: Option<usize>,
     },
     /// Steps on the GPU: the block of this index.
     Block(usize),
+    While(Loop),
+    If(Branches),
 }
 
 /// A step on the host, or a block of steps on the GPU.
 struct ReadyItem {
     work: Work,
-    /// Index of its first step.
+    /// Number of its first step.
     step: usize,
+    /// Index of that step in its function.
+    index: usize,
     inputs: Vec<Source>,
     /// Buffers.
     outputs: Vec<usize>,
@@ -56,72 +70,62 @@ struct ReadyItem {
 /// The steps of a schedule with all that they need to run.
 pub(crate) struct Executor {
     schedule: Schedule,
+    program: Program,
+    running: Running,
+    blocks: Vec<Option<usize>>,
+}
+
+/// What a run goes through.
+struct Program {
     backend: &'static str,
+    /// The items of each scope.
+    scopes: Vec<Vec<ReadyItem>>,
+    stop: StopSignal,
+}
+
+/// What a run changes.
+struct Running {
     engines: Vec<Box<dyn Engine>>,
     gpu: Option<GpuExecutor>,
-    items: Vec<ReadyItem>,
     /// Of each step.
-    durations: Vec<Duration>,
-    blocks: Vec<Option<usize>>,
+    clocks: Vec<Clock>,
     /// Takes an item's outputs out of the buffers while the item reads others of them.
     outputs: Vec<Tensor>,
 }
 
-impl Executor {
-    /// Makes an engine for each segment that runs on the host and a kernel for each residual op
-    /// that does. `sources` says where each value of `schedule` lies; `items` is the order of the
-    /// steps, whose blocks are those of `gpu`.
-    pub(crate) fn new(
-        making: &Making<'_>,
-        schedule: Schedule,
-        items: &[Item],
-        sources: &[Source],
-        slots: &Slots,
-        gpu: Option<GpuExecutor>,
-    ) -> Result<Self, SessionError> {
-        let mut engines = Engines {
-            making,
-            segments: Vec::new(),
-            made: Vec::new(),
-        };
-        let mut ready = Vec::with_capacity(items.len());
-        let mut blocks = vec![None; schedule.steps.len()];
-        let mut block_count = 0;
-        for item in items {
-            let work = match item {
-                Item::Host(step) => work(&mut engines, *step, &schedule.steps[*step])?,
-                Item::Block(plan) => {
-                    for &step in &plan.steps {
-                        blocks[step] = Some(block_count);
-                    }
-                    block_count += 1;
-                    Work::Block(block_count - 1)
-                }
-            };
-            let slot = |id: &ValueId| slots.of_value[id.index()].unwrap_or_default();
-            let source = |id: &ValueId| sources[id.index()];
-            let makes = item.outputs(&schedule);
-            ready.push(ReadyItem {
-                work,
-                step: item.first_step(),
-                inputs: item.inputs(&schedule).iter().map(source).collect(),
-                outputs: makes.iter().map(slot).collect(),
-                makes: makes.to_vec(),
-            });
-        }
-        let most_outputs = ready.iter().map(|item| item.outputs.len()).max();
-        Ok(Self {
-            backend: making.backend.map_or("nothing", Backend::name),
-            engines: engines.made,
-            gpu,
-            outputs: vec![Tensor::default(); most_outputs.unwrap_or_default()],
-            durations: vec![Duration::ZERO; schedule.steps.len()],
-            blocks,
-            schedule,
-            items: ready,
-        })
+#[derive(Debug, Clone, Copy, Default)]
+struct Clock {
+    duration: Duration,
+    runs: u64,
+    passes: u64,
+}
+
+/// What the caller gives to a run.
+struct Given<'a> {
+    schedule: &'a Schedule,
+    constants: &'a Constants,
+    inputs: &'a [TensorView<'a>],
+}
+
+impl Given<'_> {
+    fn value(&self, id: ValueId) -> &Value {
+        &self.schedule.values[id.index()]
     }
 
+    fn view<'v>(
+        &'v self,
+        source: Source,
+        buffers: &'v [Buffer],
+    ) -> Result<TensorView<'v>, SessionError> {
+        Ok(match source {
+            Source::Input(input) => self.inputs[input],
+            Source::Constant(constant) => self.constants.view(constant)?,
+            Source::Buffer(slot) => buffers[slot].tensor.view(),
+        })
+    }
+}
+
+impl Executor {
     /// Runs all steps.
     pub(crate) fn run(
         &mut self,
@@ -129,80 +133,16 @@ impl Executor {
         inputs: &[TensorView<'_>],
         buffers: &mut [Buffer],
     ) -> Result<(), SessionError> {
-        if let Some(gpu) = &mut self.gpu {
+        if let Some(gpu) = &mut self.running.gpu {
             gpu.begin();
         }
-        let mut start = Instant::now();
-        for index in 0..self.items.len() {
-            self.swap_outputs(index, buffers);
-            let result = self.run_item(index, constants, inputs, buffers);
-            self.swap_outputs(index, buffers);
-            result?;
-            let item = &self.items[index];
-            for &slot in &item.outputs {
-                buffers[slot].filled();
-            }
-            let end = Instant::now();
-            self.durations[item.step] = end - start;
-            start = end;
-        }
-        Ok(())
-    }
-
-    fn swap_outputs(&mut self, index: usize, buffers: &mut [Buffer]) {
-        for (output, &slot) in self.outputs.iter_mut().zip(&self.items[index].outputs) {
-            swap(output, &mut buffers[slot].tensor);
-        }
-    }
-
-    fn run_item(
-        &mut self,
-        index: usize,
-        constants: &Constants,
-        inputs: &[TensorView<'_>],
-        buffers: &[Buffer],
-    ) -> Result<(), SessionError> {
-        let item = &self.items[index];
-        let mut views: SmallVec<[TensorView<'_>; 64]> = SmallVec::new();
-        for source in &item.inputs {
-            views.push(match *source {
-                Source::Input(input) => inputs[input],
-                Source::Constant(constant) => constants.view(constant)?,
-                Source::Buffer(slot) => buffers[slot].tensor.view(),
-            });
-        }
-        let outputs = &mut self.outputs[..item.outputs.len()];
-        match &item.work {
-            Work::Engine { segment, engine } => self.engines[*engine]
-                .run(&views, outputs)
-                .map_err(|source| SessionError::Engine {
-                    step: item.step,
-                    segment: *segment,
-                    backend: self.backend,
-                    source: Box::new(source),
-                })?,
-            Work::Residual {
-                node,
-                op_type,
-                kernel,
-            } => kernel
-                .run(&views, outputs)
-                .map_err(|source| SessionError::Residual {
-                    step: item.step,
-                    node: node.clone(),
-                    op_type: op_type.clone(),
-                    source: Box::new(source),
-                })?,
-            Work::Block(block) => {
-                if let Some(gpu) = &mut self.gpu {
-                    gpu.run(*block, constants, &views, outputs)
-                        .map_err(|error| on_gpu(&self.schedule, error))?;
-                }
-            }
-        }
-        item.makes.iter().zip(outputs).try_for_each(|(id, output)| {
-            check_output(item.step, &self.schedule.values[id.index()], output)
-        })
+        self.running.clocks.fill(Clock::default());
+        let given = Given {
+            schedule: &self.schedule,
+            constants,
+            inputs,
+        };
+        self.program.scope(0, &given, buffers, &mut self.running)
     }
 
     pub(crate) fn schedule(&self) -> &Schedule {
@@ -210,37 +150,158 @@ impl Executor {
     }
 
     pub(crate) fn gpu(&self) -> Option<&GpuExecutor> {
-        self.gpu.as_ref()
+        self.running.gpu.as_ref()
     }
 
     /// The blocks' executor, if nothing but one block runs.
     pub(crate) fn only_gpu(&mut self) -> Option<&mut GpuExecutor> {
-        match (self.items.as_slice(), &mut self.gpu) {
-            ([item], Some(gpu)) if matches!(item.work, Work::Block(_)) => Some(gpu),
+        match (self.program.scopes.as_slice(), &mut self.running.gpu) {
+            ([items], Some(gpu)) => match items.as_slice() {
+                [item] if matches!(item.work, Work::Block(_)) => Some(gpu),
+                _ => None,
+            },
             _ => None,
         }
     }
 
     pub(crate) fn gpu_mut(&mut self) -> Option<&mut GpuExecutor> {
-        self.gpu.as_mut()
+        self.running.gpu.as_mut()
     }
 
     pub(crate) fn timings(&self) -> impl ExactSizeIterator<Item = StepTiming<'_>> {
-        let steps = self.schedule.steps.iter().zip(&self.durations);
-        steps
-            .zip(&self.blocks)
-            .map(|((step, &duration), &block)| StepTiming {
-                step,
-                duration,
-                block,
-            })
+        let functions = self.schedule.functions.iter().zip(0..);
+        let own = self.schedule.steps.iter().map(|step| (step, None));
+        let inner = functions.flat_map(|(function, id)| {
+            let of = Some(FunctionId(id));
+            function.steps.iter().map(move |step| (step, of))
+        });
+        let steps: Vec<_> = own.chain(inner).collect();
+        let clocks = self.running.clocks.iter().zip(&self.blocks);
+        let timed = steps.into_iter().zip(clocks);
+        timed.map(|((step, function), (clock, &block))| StepTiming {
+            step,
+            function,
+            duration: clock.duration,
+            runs: clock.runs,
+            passes: clock.passes,
+            block,
+        })
+    }
+}
+
+impl Program {
+    /// Runs the steps of a scope.
+    fn scope(
+        &self,
+        scope: usize,
+        given: &Given<'_>,
+        buffers: &mut [Buffer],
+        running: &mut Running,
+    ) -> Result<(), SessionError> {
+        let mut start = Instant::now();
+        for item in &self.scopes[scope] {
+            match &item.work {
+                Work::While(control) => self.run_loop(item, control, given, buffers, running)?,
+                Work::If(control) => self.run_branch(item, control, given, buffers, running)?,
+                _ => self.run_leaf(item, given, buffers, running)?,
+            }
+            let end = Instant::now();
+            let clock = &mut running.clocks[item.step];
+            clock.duration += end - start;
+            clock.runs += 1;
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn run_leaf(
+        &self,
+        item: &ReadyItem,
+        given: &Given<'_>,
+        buffers: &mut [Buffer],
+        running: &mut Running,
+    ) -> Result<(), SessionError> {
+        swap_outputs(item, &mut running.outputs, buffers);
+        let result = self.compute(item, given, buffers, running);
+        swap_outputs(item, &mut running.outputs, buffers);
+        result?;
+        for &slot in &item.outputs {
+            buffers[slot].filled();
+        }
+        Ok(())
+    }
+
+    fn compute(
+        &self,
+        item: &ReadyItem,
+        given: &Given<'_>,
+        buffers: &[Buffer],
+        running: &mut Running,
+    ) -> Result<(), SessionError> {
+        let mut views: SmallVec<[TensorView<'_>; 64]> = SmallVec::new();
+        for source in &item.inputs {
+            views.push(given.view(*source, buffers)?);
+        }
+        let outputs = &mut running.outputs[..item.outputs.len()];
+        match &item.work {
+            Work::Engine { segment, engine } => running.engines[*engine]
+                .run(&views, outputs)
+                .map_err(|source| SessionError::Engine {
+                    step: item.index,
+                    segment: *segment,
+                    backend: self.backend,
+                    source: Box::new(source),
+                })?,
+            Work::Residual { kernel, in_place } => {
+                let done = match in_place {
+                    Some(_) => kernel.run_in_place(&views, outputs),
+                    None => kernel.run(&views, outputs),
+                };
+                done.map_err(|source| residual_error(given.schedule, item, source))?;
+            }
+            Work::Block(block) => {
+                if let Some(gpu) = &mut running.gpu {
+                    gpu.run(*block, given.constants, &views, outputs)
+                        .map_err(|error| on_gpu(given.schedule, error))?;
+                }
+            }
+            Work::While(_) | Work::If(_) => {}
+        }
+        item.makes
+            .iter()
+            .zip(outputs)
+            .try_for_each(|(id, output)| check_output(item.index, given.value(*id), &output.view()))
+    }
+}
+
+fn swap_outputs(item: &ReadyItem, outputs: &mut [Tensor], buffers: &mut [Buffer]) {
+    for (output, &slot) in outputs.iter_mut().zip(&item.outputs) {
+        swap(output, &mut buffers[slot].tensor);
+    }
+}
+
+fn residual_error(
+    schedule: &Schedule,
+    item: &ReadyItem,
+    source: tfjet_ops::OpError,
+) -> SessionError {
+    let step = schedule.all_steps().nth(item.step);
+    SessionError::Residual {
+        step: item.index,
+        node: step.and_then(Step::node).unwrap_or_default().to_owned(),
+        op_type: step.map_or("", Step::kind).to_owned(),
+        source: Box::new(source),
     }
 }
 
 /// The error of a block, as its step's where it is known.
 pub(crate) fn on_gpu(schedule: &Schedule, error: BlockError) -> SessionError {
     let BlockError { step, source } = error;
-    let described = step.and_then(|step| Some((step, schedule.steps.get(step)?)));
+    let described = step.and_then(|step| {
+        let steps = crate::steps::Steps::new(schedule);
+        let index = step - steps.scopes()[steps.scope_of_step(step)].start;
+        (step < steps.len()).then(|| (index, steps.get(step)))
+    });
     match described {
         Some((step, Step::Engine { segment, .. })) => SessionError::Engine {
             step,
@@ -254,93 +315,13 @@ pub(crate) fn on_gpu(schedule: &Schedule, error: BlockError) -> SessionError {
             op_type: op_type.clone(),
             source: Box::new(source),
         },
-        None => SessionError::Gpu(Box::new(source)),
-    }
-}
-
-/// What the host's engines are made of.
-pub(crate) struct Making<'a> {
-    pub(crate) bundle: &'a Arc<Bundle>,
-    pub(crate) backend: Option<&'a dyn Backend>,
-    pub(crate) options: &'a SessionOptions,
-}
-
-fn work(engines: &mut Engines<'_>, index: usize, step: &Step) -> Result<Work, SessionError> {
-    Ok(match step {
-        Step::Engine { segment, .. } => Work::Engine {
-            segment: *segment,
-            engine: engines.engine(index, *segment)?,
-        },
-        Step::Residual {
-            node,
-            op_type,
-            attrs,
-            outputs,
-            ..
-        } => Work::Residual {
-            node: node.clone(),
-            op_type: op_type.clone(),
-            kernel: kernel(op_type, attrs, outputs.len()).map_err(|source| {
-                SessionError::Residual {
-                    step: index,
-                    node: node.clone(),
-                    op_type: op_type.clone(),
-                    source: Box::new(source),
-                }
-            })?,
-        },
-    })
-}
-
-/// Makes the engine of each segment once.
-struct Engines<'a> {
-    making: &'a Making<'a>,
-    segments: Vec<u32>,
-    made: Vec<Box<dyn Engine>>,
-}
-
-impl Engines<'_> {
-    fn engine(&mut self, step: usize, segment: u32) -> Result<usize, SessionError> {
-        if let Some(engine) = self.segments.iter().position(|&made| made == segment) {
-            return Ok(engine);
+        Some((_, Step::While { .. } | Step::If { .. })) | None => {
+            SessionError::Gpu(Box::new(source))
         }
-        let Making {
-            bundle,
-            backend,
-            options,
-        } = self.making;
-        let backend = backend.ok_or_else(|| SessionError::NoBackend {
-            segments: bundle.segment_count(),
-        })?;
-        let start = Instant::now();
-        let engine =
-            backend
-                .engine(bundle, segment, options)
-                .map_err(|source| SessionError::Engine {
-                    step,
-                    segment,
-                    backend: backend.name(),
-                    source: Box::new(source),
-                })?;
-        tracing::debug!(segment, on = backend.name(), took = ?start.elapsed(), "made an engine");
-        self.segments.push(segment);
-        self.made.push(engine);
-        Ok(self.made.len() - 1)
     }
 }
 
-fn kernel(op_type: &str, attrs: &Attrs, outputs: usize) -> Result<Box<dyn Kernel>, OpError> {
-    let kernel = tfjet_ops::kernel(op_type, attrs)?;
-    match kernel.output_count() {
-        expected if expected == outputs => Ok(kernel),
-        expected => Err(OpError::OutputCount {
-            expected,
-            actual: outputs,
-        }),
-    }
-}
-
-fn check_output(step: usize, value: &Value, output: &Tensor) -> Result<(), SessionError> {
+fn check_output(step: usize, value: &Value, output: &TensorView<'_>) -> Result<(), SessionError> {
     let shape = value.shape.as_ref();
     if value.dtype == output.dtype() && shape.is_none_or(|shape| shape.admits(output.shape())) {
         return Ok(());

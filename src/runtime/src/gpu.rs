@@ -41,7 +41,7 @@ pub(crate) use load::Parts;
 pub(crate) use memory::PinnedMemory;
 #[cfg(test)]
 pub(crate) use plan::BlockPlan;
-pub(crate) use plan::Item;
+pub(crate) use plan::{Item, on_host};
 pub(crate) use state::BlockError;
 
 /// What runs the engines, for people.

@@ -7,7 +7,10 @@
 //! requests come; a [`Model`] is either. Beside that: tensors in NumPy's files ([`read_npz`],
 //! [`write_npz`]) and a ring of latencies ([`Latency`]).
 //!
-//! Does not: convert models, read frames, start threads of its own, or run control flow.
+//! Loops and conditions are steps whose functions have steps of their own, on the host and on the
+//! GPU.
+//!
+//! Does not: convert models, read frames, or start threads of its own.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -47,6 +50,8 @@ mod session;
 mod session_cache;
 mod slots;
 mod sources;
+mod steps;
+mod stop;
 
 pub use engine::{Backend, CpuBackend, Engine, EngineError};
 pub use engine_cache::{
@@ -69,3 +74,4 @@ pub use session_cache::{
     BuildFailure, BuildWatch, Building, CacheCounters, OnMiss, PendingBuild, SessionCache,
     SessionCacheOptions, SessionMaker, ShapeKey,
 };
+pub use stop::StopSignal;

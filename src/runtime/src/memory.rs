@@ -9,9 +9,12 @@ use std::fmt;
 
 use serde::Serialize;
 use tfjet_bundle::{Bundle, BundleError, EngineHeader};
-use tfjet_core::{Layer, Manifest, NetworkSpec, Schedule, ValueSource, WeightsId, WeightsTable};
+use tfjet_core::{
+    Layer, Manifest, NetworkSpec, Schedule, Step, Value, ValueSource, WeightsId, WeightsTable,
+};
 
-use crate::gpu::Item;
+use crate::gpu::on_host;
+use crate::steps::Steps;
 use crate::{EngineSet, slots};
 
 use sizes::Sizes;
@@ -285,15 +288,34 @@ impl SegmentWeights {
 
 /// Bytes of the buffers that a session makes for the values of a schedule.
 fn buffers(schedule: &Schedule, sizes: &mut Sizes) -> u64 {
-    let items: Vec<Item> = (0..schedule.steps.len()).map(Item::Host).collect();
-    let slots = slots::assign(schedule, &items);
+    let steps = Steps::new(schedule);
+    let items = on_host(&steps);
+    let in_place: Vec<Option<usize>> = schedule.all_steps().map(in_place).collect();
+    let slots = slots::assign(&steps, &items, &in_place);
     let mut buffers = vec![0u64; slots.count];
-    for (value, slot) in schedule.values.iter().zip(&slots.of_value) {
+    let mut hold = |slot: Option<usize>, value: &Value| {
         if let Some(buffer) = slot.and_then(|slot| buffers.get_mut(slot)) {
             *buffer = (*buffer).max(sizes.bytes(value.shape.as_ref(), value.dtype));
         }
+    };
+    for (value, slot) in schedule.values.iter().zip(&slots.of_value) {
+        hold(*slot, value);
+    }
+    for (&(step, position), &slot) in &slots.staged {
+        let output = steps.get(step).outputs().get(position);
+        if let Some(value) = output.and_then(|id| schedule.value(*id)) {
+            hold(Some(slot), value);
+        }
     }
     buffers.into_iter().fold(0, u64::saturating_add)
+}
+
+/// The input whose place the step's output may take.
+fn in_place(step: &Step) -> Option<usize> {
+    match step {
+        Step::Residual { op_type, attrs, .. } => tfjet_ops::kernel(op_type, attrs).ok()?.in_place(),
+        Step::Engine { .. } | Step::While { .. } | Step::If { .. } => None,
+    }
 }
 
 /// Bytes of the constants that residual ops read.

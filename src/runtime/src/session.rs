@@ -6,13 +6,14 @@ use tfjet_core::{DType, Manifest, Schedule, Tensor, TensorView, ValueId};
 use tfjet_cpu::Library;
 
 use crate::buffers::{BufferCache, MakeTensor};
-use crate::executor::{Executor, Making, on_gpu};
-use crate::gpu::{GpuExecutor, Item, Parts, PinnedMemory};
+use crate::executor::{Executor, Kernels, Layout, Making, on_gpu};
+use crate::gpu::{GpuExecutor, Item, Parts, PinnedMemory, on_host};
 use crate::inputs::InputCheck;
 use crate::sources::{Constants, Source, locate};
+use crate::steps::Steps;
 use crate::{
     Backend, CpuBackend, EngineSource, Gpu, GpuError, GpuStats, LayerTime, Outputs, Placement,
-    SessionError, StepTiming, slots,
+    SessionError, StepTiming, StopSignal, slots,
 };
 
 /// How a session runs.
@@ -31,6 +32,9 @@ pub struct SessionOptions {
     pub cuda_graphs: bool,
     /// On a GPU: copies and work are timed, see [`GpuStats::times`](crate::GpuStats::times).
     pub device_times: bool,
+    /// Once it is given, a loop of the model begins no further pass and the run fails with
+    /// [`SessionError::Stopped`].
+    pub stop: StopSignal,
 }
 
 impl Default for SessionOptions {
@@ -41,6 +45,7 @@ impl Default for SessionOptions {
             max_shapes: 4,
             cuda_graphs: true,
             device_times: false,
+            stop: StopSignal::default(),
         }
     }
 }
@@ -98,13 +103,14 @@ impl Session {
         options: &SessionOptions,
     ) -> Result<Self, SessionError> {
         let (manifest, schedule) = read(&bundle)?;
-        let items: Vec<Item> = (0..schedule.steps.len()).map(Item::Host).collect();
+        let steps = Steps::new(&schedule);
+        let items = on_host(&steps);
         let making = Making {
             bundle: &bundle,
             backend,
             options,
         };
-        Self::make(&making, manifest, schedule, items, |_, _, _| Ok(None))
+        Self::make(&making, manifest, &steps, &items, |_, _| Ok(None))
     }
 
     /// Loads a bundle whose segments run on a GPU, as the engines that `engines` has for them.
@@ -120,41 +126,33 @@ impl Session {
         options: &SessionOptions,
     ) -> Result<Self, SessionError> {
         let (manifest, schedule) = read(&bundle)?;
-        let parts = Parts::new(&bundle, &schedule, gpu, engines)?;
+        let steps = Steps::new(&schedule);
+        let parts = Parts::new(&bundle, &steps, gpu, engines)?;
         let making = Making {
             bundle: &bundle,
             backend: None,
             options,
         };
         let items = parts.items.clone();
-        Self::make(
-            &making,
-            manifest,
-            schedule,
-            items,
-            |schedule, sources, constants| {
-                let executor = parts.executor(schedule, sources, constants, gpu, options)?;
-                Ok(Some(executor))
-            },
-        )
+        Self::make(&making, manifest, &steps, &items, |sources, constants| {
+            let executor = parts.executor(&steps, sources, constants, gpu, options)?;
+            Ok(Some(executor))
+        })
     }
 
     /// `blocks` makes the blocks among `items`.
     fn make(
         making: &Making<'_>,
         manifest: Manifest,
-        schedule: Schedule,
-        items: Vec<Item>,
-        blocks: impl FnOnce(
-            &Schedule,
-            &[Source],
-            &Constants,
-        ) -> Result<Option<GpuExecutor>, SessionError>,
+        steps: &Steps<'_>,
+        items: &[Vec<Item>],
+        blocks: impl FnOnce(&[Source], &Constants) -> Result<Option<GpuExecutor>, SessionError>,
     ) -> Result<Self, SessionError> {
-        let bundle = making.bundle;
-        let slots = slots::assign(&schedule, &items);
-        let shared = slots::shared(&schedule, &items, &slots);
-        let (sources, constants) = locate(&schedule, &slots, bundle, &bundle.weights_table()?)?;
+        let (bundle, schedule) = (making.bundle, steps.schedule());
+        let kernels = Kernels::new(steps, items)?;
+        let slots = slots::assign(steps, items, &kernels.in_place());
+        let shared = slots::shared(steps, items, &slots);
+        let (sources, constants) = locate(schedule, &slots, bundle, &bundle.weights_table()?)?;
         let mut outputs = Vec::with_capacity(schedule.outputs.len());
         let mut copies: Vec<Copy> = Vec::new();
         for (output, id) in schedule.outputs.iter().enumerate() {
@@ -172,9 +170,15 @@ impl Session {
                 _ => source,
             });
         }
-        let gpu = blocks(&schedule, &sources, &constants)?;
-        let make = buffers_of(gpu.as_ref(), shared);
-        let executor = Executor::new(making, schedule, &items, &sources, &slots, gpu)?;
+        let gpu = blocks(&sources, &constants)?;
+        let layout = Layout {
+            items,
+            sources: &sources,
+            slots: &slots,
+            shared: &shared,
+        };
+        let make = buffers_of(gpu.as_ref(), shared.clone());
+        let executor = Executor::new(making, steps, &layout, kernels, gpu)?;
         Ok(Self {
             check: InputCheck::new(&manifest.inputs),
             buffers: BufferCache::new(making.options.max_shapes, slots.count, make),
@@ -315,7 +319,8 @@ impl Session {
         Some(inspected.map_err(SessionError::from))
     }
 
-    /// How long each step took in the latest run, in the schedule's order.
+    /// How long each step took in the latest run: the schedule's own steps in their order, then those
+    /// of each function.
     pub fn step_timings(&self) -> impl ExactSizeIterator<Item = StepTiming<'_>> {
         self.executor.timings()
     }

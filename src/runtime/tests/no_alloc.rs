@@ -7,8 +7,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use common::{FakeBackend, Model, f32s, map};
-use tfjet_core::{Attrs, DType, Tensor};
+use common::{FakeBackend, Model, attrs, f32s, map};
+use tfjet_core::{AttrValue, Attrs, DType, Tensor};
 use tfjet_runtime::{
     Latency, PendingBuild, Session, SessionCache, SessionCacheOptions, SessionError, SessionMaker,
     SessionOptions, ShapeKey,
@@ -105,6 +105,62 @@ fn runs_of_shapes_that_are_held_allocate_nothing() {
     }
     assert!(run(&mut session, &inputs[2]) > 0, "a new shape");
     assert!(run(&mut session, &inputs[0]) > 0, "a shape that went");
+}
+
+/// `limit` passes that lengthen a tensor, shift what the loop carries, and choose a branch.
+fn looping() -> Session {
+    let mut model = Model::default();
+    let limit = model.input(DType::I32, "");
+    let x = model.input(DType::F32, "n");
+    let axis = model.constant(&Tensor::scalar(0i32));
+    let two = model.constant(&Tensor::scalar(2i32));
+    let first = [
+        (x, DType::F32, "k"),
+        (x, DType::F32, "n"),
+        (x, DType::F32, "n"),
+    ];
+    let outputs = model.count_below(limit, &first, &[x], |model, carried| {
+        let longer = model.computed(DType::F32, "k");
+        let attrs = attrs([("N", AttrValue::Int(2))]);
+        model.op("ConcatV2", attrs, &[carried[1], x, axis], &[longer]);
+        let early = model.computed(DType::Bool, "");
+        model.op("Less", Attrs::default(), &[carried[0], two], &[early]);
+        let functions = model.reserve();
+        model.function(functions[0], &[], |model| {
+            let made = model.computed(DType::F32, "n");
+            model.engine(0, &[carried[3]], &[made]);
+            vec![made]
+        });
+        model.function(functions[1], &[], |_| vec![carried[3]]);
+        let chosen = model.computed(DType::F32, "n");
+        model.branch(functions, &[early, carried[3]], &[chosen]);
+        vec![longer, carried[3], chosen]
+    });
+    outputs.iter().for_each(|&output| model.output(output));
+    let backend = FakeBackend(|_| Ok(map(|x| x + 1.0)));
+    Session::load_on(model.bundle(), Some(&backend), &SessionOptions::default()).unwrap()
+}
+
+#[test]
+fn runs_of_loops_and_conditions_allocate_nothing() {
+    let mut session = looping();
+    let x = f32s(&[3], &[1.0, 2.0, 3.0]);
+    let mut run = |passes: i32| {
+        let limit = Tensor::scalar(passes);
+        let mut length = 0;
+        let counted = allocations(|| {
+            let outputs = session.run(&[limit.view(), x.view()]).unwrap();
+            length = outputs.get(1).unwrap().shape()[0];
+        });
+        assert_eq!(length, 3 * (passes as usize + 1));
+        counted
+    };
+    assert!(run(9) > 0, "the first run makes the buffers");
+    // Buffers change places in each pass: two runs fill both of a pair.
+    run(9);
+    for passes in [9, 9, 4, 7, 0, 1, 9] {
+        assert_eq!(run(passes), 0, "{passes} passes");
+    }
 }
 
 struct Maker;

@@ -252,6 +252,12 @@ fn write(w: &mut Writer<'_, '_, '_>) -> Result<(), TensorRtError> {
         Layer::Select => elementwise::select(w),
         Layer::Cast { to } => cast::cast(w, *to),
         Layer::ParametricRelu => unary::parametric_relu(w),
+        Layer::Lrn {
+            window,
+            alpha,
+            beta,
+            k,
+        } => pooling::lrn(w, *window, [*alpha, *beta, *k]),
         Layer::Shape => dynamic::shape(w),
         Layer::Reshape => dynamic::reshape(w),
         Layer::SliceTo { stride } => dynamic::slice_to(w, stride),

@@ -139,19 +139,33 @@ impl ExecutionContext {
     pub fn tensor_shape(&self, tensor: usize) -> Result<Vec<usize>, TensorRtError> {
         let object = &self.shared.object;
         let facts = self.engine.tensor(tensor)?;
-        let dims: Option<Vec<i64>> = if self.by_name {
-            // SAFETY: the context is alive; it is not changed.
-            unsafe { object.call(|s| &s.execution_context.get_tensor_shape, (&facts.c_name,)) }?
-        } else {
+        let by_binding = || -> Result<Option<Vec<i64>>, TensorRtError> {
             let binding = self.binding(tensor)?;
-            // SAFETY: as above.
-            unsafe { object.call(|s| &s.execution_context.get_binding_dimensions, (binding,)) }?
+            // SAFETY: the context is alive; it is not changed.
+            unsafe { object.call(|s| &s.execution_context.get_binding_dimensions, (binding,)) }
         };
-        dims.and_then(|dims| dims.into_iter().map(|d| usize::try_from(d).ok()).collect())
-            .ok_or_else(|| TensorRtError::EngineTensor {
-                tensor: facts.name.clone(),
-                reason: "its shape is not known before the inputs' shapes are set".to_owned(),
-            })
+        let sizes = |dims: Option<Vec<i64>>| -> Option<Vec<usize>> {
+            dims?.into_iter().map(|d| usize::try_from(d).ok()).collect()
+        };
+        let shape = if self.by_name {
+            // SAFETY: as above.
+            let dims =
+                unsafe { object.call(|s| &s.execution_context.get_tensor_shape, (&facts.c_name,)) };
+            // TensorRT 8.5 may know the shape under the profile's own binding only.
+            match sizes(dims?) {
+                None if self.profile > 0 => sizes(by_binding().ok().flatten()),
+                known => known,
+            }
+        } else {
+            sizes(by_binding()?)
+        };
+        shape.ok_or_else(|| TensorRtError::EngineTensor {
+            tensor: facts.name.clone(),
+            reason: format!(
+                "its shape is not known before the inputs' shapes are set (profile {})",
+                self.profile
+            ),
+        })
     }
 
     /// Enqueues one run on the scope's stream: `regions` are the device memory of all inputs and

@@ -3,6 +3,7 @@
 mod inputs;
 mod layers;
 mod report;
+mod steps;
 mod timing;
 
 use std::io::Write as _;
@@ -20,6 +21,7 @@ use tfjet::shapes::ShapeFlag;
 
 use crate::backend::{BackendArgs, Opened};
 use report::{Copies, Layers, Report, Resident};
+use steps::StepRow;
 use timing::Percentiles;
 
 /// Measure a bundle on this machine
@@ -52,6 +54,10 @@ pub(crate) struct Cmd {
     /// Time each layer of the engines and say which leave Tensor Cores idle
     #[arg(long)]
     layers: bool,
+    /// Time each step of the schedule, also those of loops and conditions; --layers does so where
+    /// the model has any
+    #[arg(long)]
+    steps: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -114,7 +120,9 @@ impl Cmd {
             true => Some(self.time_layers(&mut models, &inputs)?),
             false => None,
         };
-        let report = Report::new(&models, backend, &inputs, load, &lanes, layers)?;
+        let steps = self.time_steps(&mut models, &inputs)?;
+        let mut report = Report::new(&models, backend, &inputs, load, &lanes, layers)?;
+        report.set_steps(steps);
         let text = match self.json {
             true => serde_json::to_string(&report)? + "\n",
             false => report.text(),
@@ -208,6 +216,22 @@ impl Cmd {
         }
         let wall = begin.elapsed();
         Ok(Resident::new(session, runs, wall, enqueue, device))
+    }
+
+    fn time_steps(
+        &self,
+        models: &mut [Model],
+        given: &[Tensor],
+    ) -> anyhow::Result<Option<Vec<StepRow>>> {
+        let Some(session) = models.first_mut().and_then(Model::session_mut) else {
+            return Ok(None);
+        };
+        let has_functions = !session.schedule().functions.is_empty();
+        if !(self.steps || self.layers && has_functions) {
+            return Ok(None);
+        }
+        let views: Vec<TensorView<'_>> = given.iter().map(Tensor::view).collect();
+        StepRow::measure(session, &views).map(Some)
     }
 
     fn time_layers(&self, models: &mut [Model], given: &[Tensor]) -> anyhow::Result<Layers> {

@@ -19,6 +19,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 use tfjet::exit::Usage;
+use tfjet::runtime::{SessionOptions, StopSignal};
 use tfjet::video::mask_secrets;
 use tfjet_service::config::Config;
 use tfjet_service::log::{LogOptions, Logs};
@@ -78,7 +79,8 @@ impl Cmd {
         let watchdog = Watchdog::from_env(&notifier);
         let state = Arc::new(State::new(watchdog.timeout()));
         let stop = Arc::new(AtomicBool::new(false));
-        let drain = Drain::new(&state, &notifier);
+        let stop_model = Arc::new(AtomicBool::new(false));
+        let drain = Drain::new(&state, &notifier, &stop_model);
         let asked = stop.clone();
         let signals = signals::listen(move |signal| {
             if signal == Signal::Stop {
@@ -94,7 +96,11 @@ impl Cmd {
             tracing::info!(%address, "/metrics and /healthz are at http://{address}");
         }
 
-        let opened = engine::open(&config, &notifier, &stop)?;
+        let options = SessionOptions {
+            stop: StopSignal::new(stop_model),
+            ..SessionOptions::default()
+        };
+        let opened = engine::open(&config, &options, &notifier, &stop)?;
         let settings = Settings::new(&config, opened.model.manifest())?;
         state.set_backend(opened.model.manifest(), &opened.backend, &config);
         let mut inference = Inference::new(opened.model, settings)?;

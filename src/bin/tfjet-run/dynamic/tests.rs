@@ -44,6 +44,7 @@ fn write_bundle(path: &Path) -> Arc<Bundle> {
             inputs: vec![ValueId(0)],
             outputs: vec![ValueId(1)],
         }],
+        ..Schedule::default()
     };
     let network = NetworkSpec {
         name: "double".into(),

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use tfjet::bundle::{Bundle, EngineSection};
-use tfjet::core::{Shape, Step, TargetInfo};
+use tfjet::core::{Schedule, Shape, Step, TargetInfo};
 
 use super::{print, write_file};
 
@@ -106,16 +106,7 @@ impl Cmd {
         }
         if targets.is_empty() {
             writeln!(text, "transposes {}", summary.transposes)?;
-            for (index, step) in bundle.schedule()?.steps.iter().enumerate() {
-                match step {
-                    Step::Engine { segment, .. } => {
-                        writeln!(text, "step {index:<5} engine {segment}")?;
-                    }
-                    Step::Residual { node, op_type, .. } => {
-                        writeln!(text, "step {index:<5} {op_type} {node}")?;
-                    }
-                }
-            }
+            write_steps(&mut text, &bundle.schedule()?)?;
         }
         for engine in bundle.engines() {
             let EngineSection {
@@ -170,6 +161,34 @@ impl Cmd {
         }
         Ok(text)
     }
+}
+
+/// A line for each step; those of functions stand under the step that runs them, further in, after
+/// a line with the function's name.
+fn write_steps(text: &mut String, schedule: &Schedule) -> std::fmt::Result {
+    let mut latest = None;
+    for placed in schedule.walk() {
+        let indent = 2 * placed.depth;
+        if let Some(id) = placed
+            .function
+            .filter(|_| placed.index == 0 && latest != placed.function)
+        {
+            let function = schedule.function(id).map_or("", |it| it.name.as_str());
+            writeln!(
+                text,
+                "function   {:>width$}{function}",
+                "",
+                width = indent - 2
+            )?;
+        }
+        latest = placed.function;
+        let what = match placed.step {
+            Step::Engine { segment, .. } => format!("engine {segment}"),
+            step => format!("{} {}", step.kind(), step.node().unwrap_or_default()),
+        };
+        writeln!(text, "step {:<5} {:indent$}{what}", placed.index, "")?;
+    }
+    Ok(())
 }
 
 /// The targets of a bundle for several of which none is chosen.
@@ -265,4 +284,62 @@ fn write_onnx(bundle: &Bundle, folder: &Path) -> anyhow::Result<()> {
         write_file(&folder.join(WEIGHTS_FILE), bundle.weights()?)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tfjet::core::{Attrs, Function, FunctionId};
+
+    use super::*;
+
+    #[test]
+    fn steps_of_functions_stand_under_the_step_that_runs_them() {
+        let op = |node: &str| Step::Residual {
+            node: node.into(),
+            op_type: "Neg".into(),
+            attrs: Attrs::default(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        };
+        let engine = Step::Engine {
+            segment: 2,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        };
+        let function = |name: &str, steps| Function {
+            name: name.into(),
+            steps,
+            ..Function::default()
+        };
+        let schedule = Schedule {
+            steps: vec![
+                Step::While {
+                    node: "map/while".into(),
+                    condition: FunctionId(0),
+                    body: FunctionId(1),
+                    inputs: Vec::new(),
+                    outputs: Vec::new(),
+                },
+                op("last"),
+            ],
+            functions: vec![
+                function("cond", vec![op("less")]),
+                function("body", vec![op("next"), engine]),
+            ],
+            ..Schedule::default()
+        };
+        let mut text = String::new();
+        write_steps(&mut text, &schedule).unwrap();
+        let expected = [
+            "step 0     While map/while",
+            "function   cond",
+            "step 0       Neg less",
+            "function   body",
+            "step 0       Neg next",
+            "step 1       engine 2",
+            "step 1     Neg last",
+            "",
+        ];
+        assert_eq!(text, expected.join("\n"));
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use tfjet::convert::graph::{InputRequest, OutputRequest};
 use tfjet::convert::partition::PartitionOptions;
-use tfjet::convert::tensorflow::Format;
+use tfjet::convert::tensorflow::{Format, ImportOptions};
 use tfjet::convert::{
     ConvertError, ConvertOptions, DecoderOptions, ImageOptions, TargetError, Task, find_target,
 };
@@ -18,7 +18,8 @@ use crate::fetch::{ModelEntry, defaults_for};
 /// The model and how to partition it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ModelArgs {
-    /// Frozen graph (.pb, .pbtxt) or TensorFlow.js graph model (model.json)
+    /// SavedModel (its directory), frozen graph (.pb, .pbtxt), MetaGraph with checkpoint (.meta) or
+    /// TensorFlow.js graph model (model.json)
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
@@ -34,6 +35,25 @@ pub(crate) struct GraphArgs {
     /// A wire to return [default: the model's signature, else every wire that feeds no node]
     #[arg(long, value_name = "NAME[:PORT]")]
     pub(crate) output: Vec<OutputRequest>,
+    /// Signature of a SavedModel [default: serving_default, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) signature: Option<String>,
+    /// Tag of a SavedModel's graph; repeat it where the graph has several [default: serve]
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Checkpoint with a graph's variables, as a prefix (model.ckpt for model.ckpt.index) [default:
+    /// the one beside the graph]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Leave a detector's post-processing as many ops instead of one
+    #[arg(long)]
+    pub(crate) keep_post_processing: bool,
+    /// Let frames take over the cast, resize and arithmetic before the first layer
+    #[arg(long)]
+    pub(crate) fold_preprocessing: bool,
+    /// Size of the first dimension of every input that leaves it open; 1 removes many loops
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch: Option<u32>,
     /// Segments with fewer nodes stay outside (constants count)
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) min_segment_size: u32,
@@ -99,6 +119,9 @@ impl GraphArgs {
         Ok(ConvertOptions {
             inputs: self.input.clone(),
             outputs,
+            keep_post_processing: self.keep_post_processing,
+            fold_preprocessing: self.fold_preprocessing,
+            batch: self.batch.and_then(|batch| usize::try_from(batch).ok()),
             partition: PartitionOptions {
                 min_segment_size: usize::try_from(self.min_segment_size).unwrap_or(usize::MAX),
                 exclude_nodes: self.exclude_node.iter().cloned().collect(),
@@ -106,6 +129,12 @@ impl GraphArgs {
                 target,
             },
             allow_residual_only: self.allow_residual_only,
+            import: ImportOptions {
+                signature: self.signature.clone(),
+                tags: self.tag.clone(),
+                checkpoint: self.checkpoint.clone(),
+                ..ImportOptions::default()
+            },
         })
     }
 }

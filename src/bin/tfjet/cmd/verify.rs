@@ -21,6 +21,7 @@ struct Verified {
     targets: usize,
     segments: usize,
     steps: usize,
+    functions: usize,
     weights: usize,
     engines: usize,
     len_bytes: usize,
@@ -34,6 +35,7 @@ impl Cmd {
             targets: report.targets,
             segments: report.segments,
             steps: report.steps,
+            functions: report.functions,
             weights: report.weights,
             engines: report.engines,
             len_bytes: report.len_bytes,
@@ -42,7 +44,7 @@ impl Cmd {
             print(&(serde_json::to_string(&verified)? + "\n"))?;
         } else {
             print(&format!(
-                "{}: good; {} sections, {}{} segments, {} steps, {} weights, {} engines, {} bytes\n",
+                "{}: good; {} sections, {}{} segments, {} steps{}, {} weights, {} engines, {} bytes\n",
                 self.bundle.display(),
                 verified.sections,
                 match verified.targets {
@@ -51,6 +53,10 @@ impl Cmd {
                 },
                 verified.segments,
                 verified.steps,
+                match verified.functions {
+                    0 => String::new(),
+                    functions => format!(" with {functions} functions"),
+                },
                 verified.weights,
                 verified.engines,
                 verified.len_bytes,

@@ -134,6 +134,9 @@ impl<'a> Extraction<'a> {
             Box::new(from.take(limit))
         };
         let path = self.to.join(file.name());
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(FetchError::at(folder))?;
+        }
         let mut to = File::create(&path).map_err(FetchError::at(&path))?;
         let mut hasher = Sha256::new();
         let mut bytes = 0u64;

@@ -95,7 +95,7 @@ pub(super) struct FileSpec {
 }
 
 impl FileSpec {
-    /// Name in the cache.
+    /// Name in the cache, with folders where it has some.
     pub(super) fn name(&self) -> &str {
         let last = self.path.rsplit('/').next().unwrap_or(&self.path);
         self.name.as_deref().unwrap_or(last)
@@ -156,7 +156,7 @@ impl Entry {
             return Err("`files` is empty".into());
         }
         for file in self.cache_files() {
-            if !is_file_name(file.name) {
+            if !file.name.split('/').all(is_file_name) {
                 return Err(format!("`{}` is no name for a file", file.name));
             }
             if !is_sha256(file.sha256) {
@@ -308,6 +308,16 @@ mod tests {
                 "path =",
                 "name = \"../x\"\npath =",
                 "entry clip: `../x` is no name",
+            ),
+            (
+                "path =",
+                "name = \"x/../../y\"\npath =",
+                "entry clip: `x/../../y` is no name",
+            ),
+            (
+                "path =",
+                "name = \"/x\"\npath =",
+                "entry clip: `/x` is no name",
             ),
             ("clip", "\"../clip\"", "`../clip` is no name for an entry"),
             ("version", "sdist = true\nversion", "entry clip: `sdist`"),

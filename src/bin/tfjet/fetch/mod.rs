@@ -205,6 +205,9 @@ fn fetch_package(
         fs::create_dir_all(&dir).map_err(FetchError::at(&dir))?;
         for file in entry.cache_files() {
             let to = tfjet::cache::path_in(cache, name, file.name);
+            if let Some(folder) = to.parent() {
+                fs::create_dir_all(folder).map_err(FetchError::at(folder))?;
+            }
             let from = tfjet::cache::path_in(&unpacked, name, file.name);
             fs::rename(from, &to).map_err(FetchError::at(&to))?;
         }

@@ -7,10 +7,10 @@ pub(crate) mod targets;
 
 use tfjet_bundle::{BundleWriter, ENTRY_LEN, HEADER_LEN, SectionKind};
 use tfjet_core::{
-    AttrValue, Attrs, BoxColumns, ColorOrder, DType, Decoder, Dim, ImageLayout, InputSpec,
-    Manifest, NetworkSpec, OutputSpec, Preprocess, ResizeFilter, ResizeMode, Schedule,
-    SegmentSummary, Shape, Step, Summary, Tensor, Value, ValueId, ValueSource, WeightsEntry,
-    WeightsId, WeightsTable,
+    AttrValue, Attrs, BoxColumns, ColorOrder, DType, Decoder, Dim, Function, FunctionId,
+    ImageLayout, InputSpec, Manifest, NetworkSpec, OutputSpec, Preprocess, ResizeFilter,
+    ResizeMode, Schedule, SegmentSummary, Shape, Step, Summary, Tensor, Value, ValueId,
+    ValueSource, WeightsEntry, WeightsId, WeightsTable,
 };
 
 /// Everything that the sample bundle holds.
@@ -36,6 +36,70 @@ impl Sample {
             onnx: vec![b"\x08\x08onnx 0".to_vec(), b"\x08\x08onnx 1".to_vec()],
             report: r#"{"nodes":4,"segments":[],"residual":[],"pruned":[]}"#.into(),
         }
+    }
+
+    /// With a loop of each of its two segments' results, and a condition in its body.
+    pub(crate) fn with_functions() -> Self {
+        let mut sample = Self::new();
+        let schedule = &mut sample.schedule;
+        let first = u32::try_from(schedule.values.len()).unwrap();
+        let [out, asked, holds, carried, one, other] =
+            [0, 1, 2, 3, 4, 5].map(|i| ValueId(first + i));
+        for (name, dtype, source) in [
+            ("loop", DType::F32, ValueSource::Computed),
+            ("asked", DType::F32, ValueSource::Argument),
+            ("holds", DType::Bool, ValueSource::Computed),
+            ("carried", DType::F32, ValueSource::Argument),
+            ("one", DType::F32, ValueSource::Computed),
+            ("other", DType::F32, ValueSource::Computed),
+        ] {
+            schedule.values.push(Value {
+                name: name.into(),
+                dtype,
+                shape: None,
+                source,
+            });
+        }
+        let engine = |input, output| Step::Engine {
+            segment: 1,
+            inputs: vec![input],
+            outputs: vec![output],
+        };
+        let function = |name: &str, inputs, outputs, steps| Function {
+            name: name.into(),
+            inputs,
+            outputs,
+            steps,
+        };
+        schedule.steps.push(Step::While {
+            node: "while".into(),
+            condition: FunctionId(0),
+            body: FunctionId(1),
+            inputs: vec![ValueId(4), ValueId(3)],
+            outputs: vec![out],
+        });
+        let asks = Step::Residual {
+            node: "less".into(),
+            op_type: "Less".into(),
+            attrs: Attrs::default(),
+            inputs: vec![asked, ValueId(2)],
+            outputs: vec![holds],
+        };
+        let chooses = Step::If {
+            node: "if".into(),
+            then_branch: FunctionId(2),
+            else_branch: FunctionId(3),
+            inputs: vec![carried, ValueId(3)],
+            outputs: vec![one],
+        };
+        schedule.functions = vec![
+            function("condition", vec![asked], vec![holds], vec![asks]),
+            function("body", vec![carried], vec![one], vec![chooses]),
+            function("then", vec![], vec![other], vec![engine(ValueId(3), other)]),
+            function("else", vec![], vec![ValueId(3)], vec![]),
+        ];
+        schedule.outputs = vec![out];
+        sample
     }
 
     pub(crate) fn writer(&self) -> BundleWriter {
@@ -238,6 +302,7 @@ fn schedule() -> Schedule {
                 outputs: vec![ValueId(4)],
             },
         ],
+        functions: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use tfjet_onnx::{OnnxOptions, to_onnx};
 use super::schedule::{check_residual, schedule};
 use crate::ConvertError;
 use crate::lower::WeightsStore;
+use crate::partition::parts;
 use crate::report::Report;
 use crate::stages::Lowered;
 use crate::task::Task;
@@ -114,7 +115,7 @@ impl Part {
             model: model.into(),
             tfjet_version: env!("CARGO_PKG_VERSION").into(),
             target: target.into(),
-            preprocess: task.preprocess(&inputs)?,
+            preprocess: task.preprocess(&inputs, self.lowered.typed.image.as_ref())?,
             decoder: task.decoder(&outputs)?,
             labels: task.labels.clone(),
             inputs,
@@ -158,10 +159,12 @@ impl Part {
 
     pub(super) fn summary(&self) -> Summary {
         let lowered = &self.lowered;
-        let segments = lowered.partition.segments.iter().zip(&lowered.networks);
+        let parts = parts(&lowered.typed, &lowered.partition);
+        let segments = parts.iter().flat_map(|part| &part.partition.segments);
         Summary {
-            nodes: lowered.typed.graph.nodes.len(),
+            nodes: lowered.typed.graph.source.len(),
             segments: segments
+                .zip(&lowered.networks)
                 .map(|(segment, network)| SegmentSummary {
                     name: segment.name.clone(),
                     nodes: segment.nodes.len(),
@@ -169,7 +172,7 @@ impl Part {
                     flops: segment.flops,
                 })
                 .collect(),
-            residual: lowered.partition.residual.len(),
+            residual: lowered.partition.residual_count(),
             transposes: lowered.transposes(),
             flops_inside: lowered.partition.flops_inside(),
             notes: lowered.typed.notes.clone(),

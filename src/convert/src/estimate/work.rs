@@ -105,6 +105,7 @@ impl Sizes<'_> {
                 let steps = u64::from(scale.is_some()) + u64::from(shift.is_some());
                 output.saturating_mul(steps)
             }
+            Layer::Lrn { window, .. } => output.saturating_mul(2 * *window as u64),
             Layer::Resize { .. } | Layer::ResizeTo { .. } | Layer::ResizeBy { .. } => {
                 output.saturating_mul(8)
             }

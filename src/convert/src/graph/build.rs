@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 
 use tfjet_core::{AttrValue, DType, Dim, Shape};
 
+use super::function::instantiate;
 use super::{
     Graph, GraphInput, GraphOutput, InputRequest, Node, NodeId, OutputRequest, WireId, output_count,
 };
-use crate::tensorflow::{Signature, SourceGraph};
+use crate::near::near_names;
+use crate::tensorflow::{Signature, SourceGraph, SourceNode};
 
 /// Why a source graph cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +92,22 @@ pub enum BuildError {
         "input `{0}`: its element type is not known; only numeric and boolean inputs can be fed"
     )]
     InputType(String),
+    /// A node calls a function that the graph does not hold.
+    #[error("node `{node}`: the graph has no function `{function}`")]
+    NoSuchFunction {
+        /// The node.
+        node: String,
+        /// The function.
+        function: String,
+    },
+    /// A function calls itself, or calls are nested too deep.
+    #[error("node `{node}`: function `{function}` calls itself, or its calls are nested too deep")]
+    Recursion {
+        /// The node.
+        node: String,
+        /// The function.
+        function: String,
+    },
     /// No output was found or named.
     #[error("the graph has no outputs: every node feeds another one; name some with --output")]
     NoOutputs,
@@ -110,85 +128,138 @@ pub fn build(
     outputs: &[OutputRequest],
 ) -> Result<Graph, BuildError> {
     let signature = source.signature;
-    let by_name: BTreeMap<String, NodeId> = source
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(index, node)| (node.name.clone(), NodeId::from_index(index)))
-        .collect();
-    let counts: Vec<Option<u32>> = source
-        .nodes
-        .iter()
-        .map(|node| output_count(&node.op, &node.attrs))
-        .collect();
-    let mut nodes = Vec::with_capacity(source.nodes.len());
-    let names: Vec<(String, String)> = source
-        .nodes
-        .iter()
-        .map(|node| (node.name.clone(), node.op.clone()))
-        .collect();
-    for node in source.nodes {
-        let mut data = Vec::new();
-        let mut control = Vec::new();
-        for input in &node.inputs {
-            let malformed = || BuildError::MalformedInput {
-                node: node.name.clone(),
-                input: input.clone(),
-            };
-            let dangling = || BuildError::DanglingInput {
-                node: node.name.clone(),
-                input: input.clone(),
-            };
-            if let Some(name) = input.strip_prefix('^') {
-                control.push(*by_name.get(name).ok_or_else(dangling)?);
-                continue;
-            }
-            if !control.is_empty() {
-                return Err(malformed());
-            }
-            let (name, slot) = match input.rsplit_once(':') {
-                Some((name, slot)) => (name, slot.parse().map_err(|_| malformed())?),
-                None => (input.as_str(), 0),
-            };
-            let producer = *by_name.get(name).ok_or_else(dangling)?;
-            if let Some(count) = counts[producer.index()]
-                && slot >= count
-            {
-                let (producer, op) = names[producer.index()].clone();
-                return Err(BuildError::NoSuchPort {
-                    node: node.name.clone(),
-                    input: input.clone(),
-                    slot,
-                    producer,
-                    op,
-                    count,
-                });
-            }
-            data.push(WireId::new(producer, slot));
-        }
-        nodes.push(Node {
-            name: node.name,
-            op: node.op,
-            attrs: node.attrs,
-            inputs: data,
-            control,
-        });
-    }
+    let scope = Scope::new(&[], &source.nodes);
     let mut graph = Graph {
-        nodes,
+        nodes: scope.nodes(source.nodes)?,
         ..Graph::default()
     };
+    for (number, node) in (0..).zip(&mut graph.nodes) {
+        node.source = Some(number);
+    }
     check_cycles(&graph)?;
     let finder = Finder {
         graph: &graph,
-        by_name: &by_name,
-        counts: &counts,
+        by_name: &scope.by_name,
+        counts: &scope.counts,
     };
     let found_inputs = finder.inputs(inputs)?;
     let found_outputs = finder.outputs(outputs, signature.as_ref())?;
     graph.inputs = found_inputs;
     graph.outputs = found_outputs;
+    instantiate(&mut graph, source.functions)?;
     Ok(graph)
+}
+
+/// The nodes that a graph's or a function's nodes can refer to.
+pub(super) struct Scope {
+    by_name: BTreeMap<String, NodeId>,
+    counts: Vec<Option<u32>>,
+    kinds: Vec<(String, String)>,
+}
+
+/// Why a reference leads nowhere.
+pub(super) enum BadReference {
+    Malformed,
+    Dangling,
+    NoSuchPort {
+        slot: u32,
+        producer: String,
+        op: String,
+        count: u32,
+    },
+}
+
+impl BadReference {
+    /// The error for the node that refers to `input`.
+    pub(super) fn of_node(self, node: &str, input: &str) -> BuildError {
+        let (node, input) = (node.into(), input.into());
+        match self {
+            Self::Malformed => BuildError::MalformedInput { node, input },
+            Self::Dangling => BuildError::DanglingInput { node, input },
+            Self::NoSuchPort {
+                slot,
+                producer,
+                op,
+                count,
+            } => BuildError::NoSuchPort {
+                node,
+                input,
+                slot,
+                producer,
+                op,
+                count,
+            },
+        }
+    }
+}
+
+impl Scope {
+    /// These nodes, the `arguments` of a function first.
+    pub(super) fn new(arguments: &[Node], nodes: &[SourceNode]) -> Self {
+        let arguments = arguments.iter().map(|it| (&it.name, &it.op, &it.attrs));
+        let nodes = nodes.iter().map(|it| (&it.name, &it.op, &it.attrs));
+        let mut scope = Self {
+            by_name: BTreeMap::new(),
+            counts: Vec::new(),
+            kinds: Vec::new(),
+        };
+        for (index, (name, op, attrs)) in arguments.chain(nodes).enumerate() {
+            scope.by_name.insert(name.clone(), NodeId::from_index(index));
+            scope.counts.push(output_count(op, attrs));
+            scope.kinds.push((name.clone(), op.clone()));
+        }
+        scope
+    }
+
+    /// The wire that a reference, `name` or `name:slot`, means.
+    pub(super) fn wire(&self, reference: &str) -> Result<WireId, BadReference> {
+        let (name, slot) = match reference.rsplit_once(':') {
+            Some((name, slot)) => (name, slot.parse().map_err(|_| BadReference::Malformed)?),
+            None => (reference, 0),
+        };
+        let producer = *self.by_name.get(name).ok_or(BadReference::Dangling)?;
+        if let Some(count) = self.counts[producer.index()]
+            && slot >= count
+        {
+            let (producer, op) = self.kinds[producer.index()].clone();
+            return Err(BadReference::NoSuchPort {
+                slot,
+                producer,
+                op,
+                count,
+            });
+        }
+        Ok(WireId::new(producer, slot))
+    }
+
+    /// The nodes, their inputs resolved.
+    pub(super) fn nodes(&self, nodes: Vec<SourceNode>) -> Result<Vec<Node>, BuildError> {
+        let mut resolved = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let mut data = Vec::new();
+            let mut control = Vec::new();
+            for input in &node.inputs {
+                let bad = |problem: BadReference| problem.of_node(&node.name, input);
+                if let Some(name) = input.strip_prefix('^') {
+                    let from = self.by_name.get(name).copied();
+                    control.push(from.ok_or_else(|| bad(BadReference::Dangling))?);
+                } else if control.is_empty() {
+                    data.push(self.wire(input).map_err(bad)?);
+                } else {
+                    return Err(bad(BadReference::Malformed));
+                }
+            }
+            resolved.push(Node {
+                name: node.name,
+                op: node.op,
+                attrs: node.attrs,
+                inputs: data,
+                control,
+                source: None,
+            });
+        }
+        Ok(resolved)
+    }
 }
 
 struct Finder<'a> {
@@ -203,7 +274,7 @@ impl Finder<'_> {
             return Err(BuildError::UnknownName {
                 role,
                 name: name.into(),
-                near: near_names(name, self.by_name.keys()),
+                near: near_names(name, self.by_name.keys().map(String::as_str)),
             });
         };
         if let Some(count) = self.counts[node.index()]
@@ -369,49 +440,7 @@ impl Finder<'_> {
     }
 }
 
-/// The names that share the most with `name`: same last part, or few letters changed.
-fn near_names<'a>(name: &str, all: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut scored: Vec<(usize, &String)> = all
-        .filter_map(|candidate| {
-            let distance = edit_distance(name, candidate, 6)?;
-            Some((distance, candidate))
-        })
-        .collect();
-    scored.sort();
-    scored
-        .into_iter()
-        .take(3)
-        .map(|(_, name)| name.clone())
-        .collect()
-}
-
-/// Levenshtein distance where it is at most `limit` and less than the longer text; letter case
-/// counts half, and a candidate that contains the name is near.
-fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
-    let (lower_a, lower_b) = (a.to_lowercase(), b.to_lowercase());
-    if a.len() >= 3 && lower_b.contains(&lower_a) {
-        return Some(limit.min(b.len().saturating_sub(a.len())));
-    }
-    if a.len().abs_diff(b.len()) > limit {
-        return None;
-    }
-    let b_chars: Vec<char> = lower_b.chars().collect();
-    let mut row: Vec<usize> = (0..=b_chars.len()).collect();
-    for (i, ca) in lower_a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b_chars.iter().enumerate() {
-            let substitute = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row.last()
-        .copied()
-        .filter(|&distance| distance <= limit && distance < a.len().max(b.len()).div_ceil(2))
-}
-
-fn check_cycles(graph: &Graph) -> Result<(), BuildError> {
+pub(super) fn check_cycles(graph: &Graph) -> Result<(), BuildError> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,

@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tfjet_core::{DType, Shape, Tensor};
+use tfjet_core::{AttrValue, Attrs, DType, Shape, Tensor};
 
 use super::sizes::elements;
-use super::{Graph, NodeId, Sizes, SymbolicInt, WireId};
+use super::{Graph, Node, NodeId, Sizes, SymbolicInt, WireId};
 
 /// What is known about one wire.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -80,10 +81,22 @@ pub struct TypedGraph {
     pub derived: Vec<bool>,
     /// What the symbolic dims stand for.
     pub sizes: Sizes,
-    /// Name of the while frame that a node lies in.
-    pub frames: Vec<Option<String>>,
+    /// The typed functions of each loop and condition.
+    pub functions: BTreeMap<NodeId, TypedCall>,
+    /// What frames go through in place of the graph's own pre-processing.
+    pub image: Option<crate::passes::FoldedImage>,
     /// What the passes dropped or changed that a user should know.
     pub notes: Vec<String>,
+}
+
+/// The functions of one loop or condition, typed with what is known where it stands. Symbols of
+/// the graph around mean the same inside.
+#[derive(Debug, Clone)]
+pub struct TypedCall {
+    /// Of a loop the condition and the body, of an `If` the branch for true and the one for false.
+    pub functions: Vec<TypedGraph>,
+    /// How often a loop's body runs, where that is known.
+    pub trips: Option<u64>,
 }
 
 impl TypedGraph {
@@ -99,6 +112,22 @@ impl TypedGraph {
             .get(wire.node.index())
             .and_then(|slots| slots.get(usize::try_from(wire.slot).unwrap_or(usize::MAX)))
             .unwrap_or(&UNKNOWN)
+    }
+
+    /// Adds a constant that no node of the source stands for.
+    pub(crate) fn add_constant(&mut self, name: &str, value: Tensor) -> WireId {
+        let id = self.graph.add(Node::new(
+            name,
+            "Const",
+            Attrs::default().with("dtype", AttrValue::Type(Some(value.dtype()))),
+            Vec::new(),
+        ));
+        self.source_inputs.push(Vec::new());
+        self.facts.push(vec![WireFact::constant(Arc::new(value))]);
+        self.live.push(false);
+        self.needed.push(true);
+        self.derived.push(false);
+        WireId::new(id, 0)
     }
 
     /// Sets what computes something at run time.

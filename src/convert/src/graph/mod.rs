@@ -3,17 +3,21 @@
 
 mod build;
 mod fact;
+mod function;
 pub mod infer;
 mod io;
 mod ports;
 mod sizes;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use tfjet_core::Attrs;
+use tfjet_core::{Attrs, Dim};
 
 pub use build::{BuildError, build};
-pub use fact::{TypedGraph, WireFact};
+pub use fact::{TypedCall, TypedGraph, WireFact};
+pub use function::{Call, Function, MAX_DEPTH, SourceEntry};
 pub use io::{InputRequest, OutputRequest, RequestError};
 pub use ports::output_count;
 pub use sizes::{Atom, Formula, Sizes, SymbolicInt};
@@ -50,8 +54,8 @@ impl WireId {
     }
 }
 
-/// A node as the source gave it, its inputs resolved.
-#[derive(Debug, Clone, PartialEq)]
+/// A node as the source gave it or as a pass made it, its inputs resolved.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Node {
     /// Unique in the graph.
     pub name: String,
@@ -63,17 +67,44 @@ pub struct Node {
     pub inputs: Vec<WireId>,
     /// Control inputs (`^name`).
     pub control: Vec<NodeId>,
+    /// Index in [`Graph::source`] of the node that it stands for; `None` where a pass made it of
+    /// several or of none.
+    pub source: Option<u32>,
+}
+
+impl Node {
+    /// A node that a pass makes.
+    pub fn new(
+        name: impl Into<String>,
+        op: impl Into<String>,
+        attrs: Attrs,
+        inputs: Vec<WireId>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            op: op.into(),
+            attrs,
+            inputs,
+            control: Vec::new(),
+            source: None,
+        }
+    }
 }
 
 /// A resolved graph.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
-    /// All nodes of the source, in its order.
+    /// All nodes of the source, in its order, then those that passes made.
     pub nodes: Vec<Node>,
     /// Wires that the caller feeds, with the shape that is known for each.
     pub inputs: Vec<GraphInput>,
     /// Wires that the caller wants.
     pub outputs: Vec<GraphOutput>,
+    /// The functions that loops and conditions call, those of functions among them; a function's
+    /// own graph has none here. Each is called once.
+    pub functions: BTreeMap<String, Arc<Function>>,
+    /// What the source had before any pass; a function's own graph has none here.
+    pub source: Arc<Vec<SourceEntry>>,
 }
 
 /// A wire that the caller feeds.
@@ -102,6 +133,35 @@ impl Graph {
     /// The node of `id`.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
+    }
+
+    /// Adds a node.
+    pub fn add(&mut self, node: Node) -> NodeId {
+        let id = NodeId::from_index(self.nodes.len());
+        self.nodes.push(node);
+        id
+    }
+
+    /// Lets all nodes and outputs that read `from` read `to`, but for the node `except`.
+    pub fn redirect(&mut self, from: WireId, to: WireId, except: Option<NodeId>) {
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            if except != Some(NodeId::from_index(index)) {
+                let inputs = node.inputs.iter_mut().filter(|wire| **wire == from);
+                inputs.for_each(|wire| *wire = to);
+            }
+        }
+        let outputs = self.outputs.iter_mut().filter(|it| it.wire == from);
+        outputs.for_each(|output| output.wire = to);
+    }
+
+    /// Gives the first dimension of every input a size where it is open.
+    pub fn set_batch(&mut self, batch: usize) {
+        for input in &mut self.inputs {
+            let first = input.shape.as_mut().and_then(|shape| shape.0.first_mut());
+            if let Some(first @ Dim::Symbolic(_)) = first {
+                *first = Dim::Fixed(batch);
+            }
+        }
     }
 
     /// TensorFlow's name of a wire: `node` for slot 0, else `node:slot`.

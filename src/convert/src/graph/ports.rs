@@ -13,11 +13,12 @@ pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
         _ => None,
     };
     match op {
-        "NoOp" | "Assert" | "Print" => Some(0),
+        "NoOp" | "Assert" | "PrintV2" | "TensorArrayCloseV2" | "TensorArrayCloseV3" => Some(0),
         "Split" => attr("num_split"),
         "SplitV" => attr("num_split"),
         "Unpack" => attr("num"),
-        "ShapeN" => attr("N"),
+        "ShapeN" | "ConcatOffset" => attr("N"),
+        "DynamicPartition" => attr("num_partitions"),
         "IdentityN" => attr("T"),
         "TopK"
         | "TopKV2"
@@ -26,14 +27,26 @@ pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
         | "RefSwitch"
         | "RefMerge"
         | "TensorArrayV3"
+        | "TensorArrayConcatV2"
+        | "TensorArrayConcatV3"
         | "NonMaxSuppressionV4"
+        | "TensorListConcat"
+        | "TensorListConcatV2"
+        | "TensorListPopBack"
+        | "ListDiff"
+        | "MaxPoolWithArgmax"
         | "Unique"
         | "UniqueV2" => Some(2),
-        "NonMaxSuppressionV5" => Some(3),
+        "NonMaxSuppressionV5" | "UniqueWithCounts" | "UniqueWithCountsV2" => Some(3),
         "CombinedNonMaxSuppression" => Some(4),
+        "TfjetMultiClassNonMaxSuppression" => match attrs.get("fields") {
+            Some(AttrValue::Ints(fields)) => u32::try_from(fields.len()).ok()?.checked_add(4),
+            _ => Some(4),
+        },
         "FusedBatchNorm" | "FusedBatchNormV2" => Some(5),
         "FusedBatchNormV3" => Some(6),
-        "PartitionedCall" | "StatefulPartitionedCall" | "If" | "StatelessIf" => attr("Tout"),
+        "PartitionedCall" | "StatefulPartitionedCall" | "If" | "StatelessIf" | "Case"
+        | "StatelessCase" => attr("Tout"),
         "While" | "StatelessWhile" => attr("T"),
         _ if is_known(op) => Some(1),
         _ => None,
@@ -42,6 +55,7 @@ pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
 
 fn is_known(op: &str) -> bool {
     tfjet_ops::is_supported(op)
+        || crate::lower::is_lowered(op)
         || matches!(
             op,
             "Const"

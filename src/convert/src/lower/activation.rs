@@ -1,7 +1,7 @@
 //! `Relu`, `Relu6`, `LeakyRelu`, `Elu`, `Selu`, `Sigmoid`, `Tanh`, `Softplus`, `Softsign` and
 //! TF.js's `Prelu`.
 
-use tfjet_core::{ActivationType, Layer};
+use tfjet_core::{ActivationType, DType, Layer, Shape, TensorId};
 
 use super::op::{FLOATS, Op};
 use super::{Layout, Refusal, refuse};
@@ -55,18 +55,18 @@ fn prelu(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
 /// Adds a `Prelu` with the slopes of input `slopes` behind `tensor`.
 pub(super) fn fused_prelu(
     op: &mut Op<'_, '_>,
-    tensor: tfjet_core::TensorId,
+    tensor: TensorId,
     slopes: usize,
+    (dtype, shape): (DType, &Shape),
     layout: Layout,
-) -> Result<tfjet_core::TensorId, Refusal> {
-    let (dtype, shape) = op.output_type(0)?;
-    op.broadcasts(slopes, dtype, &shape)?;
+) -> Result<TensorId, Refusal> {
+    op.broadcasts(slopes, dtype, shape)?;
     let slopes = op.operand(slopes, shape.rank(), layout)?;
     Ok(op.emit(
         Layer::ParametricRelu,
         &[tensor, slopes],
         dtype,
-        &shape,
+        shape,
         layout,
     ))
 }

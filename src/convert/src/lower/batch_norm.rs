@@ -17,15 +17,12 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         return refuse("an output besides the first is used, which only training needs");
     }
     let epsilon = f64::from(op.attrs.float_or("epsilon", 1e-4)?);
-    let layout = match op.attrs.str_or("data_format", "NHWC")? {
-        "NHWC" => Layout::ChannelsFirst,
-        "NCHW" => Layout::Native,
-        other => return refuse(format!("data_format {other} is not NHWC or NCHW")),
-    };
     let (dtype, shape) = op.output_type(0)?;
-    if shape.rank() != 4 {
-        return refuse(format!("the input has rank {}, expected 4", shape.rank()));
-    }
+    let layout = match (op.attrs.str_or("data_format", "NHWC")?, shape.rank()) {
+        ("NHWC", 4) | ("NDHWC", 5) => Layout::ChannelsFirst,
+        ("NCHW", 4) | ("NCDHW", 5) => Layout::Native,
+        (format, _) => return refuse(format!("data_format {format} does not fit {shape}")),
+    };
     let names = ["scale", "offset", "mean", "variance"];
     let mut parameters = Vec::new();
     for (index, name) in names.into_iter().enumerate() {

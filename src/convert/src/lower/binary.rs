@@ -22,7 +22,7 @@ fn operation(name: &str) -> Option<ElementWiseOperation> {
         "Sub" | "SquaredDifference" => ElementWiseOperation::Sub,
         "Mul" => ElementWiseOperation::Prod,
         "Div" | "RealDiv" => ElementWiseOperation::Div,
-        "FloorDiv" | "FloorMod" => ElementWiseOperation::FloorDiv,
+        "FloorDiv" => ElementWiseOperation::FloorDiv,
         "Minimum" => ElementWiseOperation::Min,
         "Maximum" => ElementWiseOperation::Max,
         "Pow" => ElementWiseOperation::Pow,
@@ -67,32 +67,11 @@ fn pairwise(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         &shape,
         layout,
     );
-    match op.node.op.as_str() {
-        "SquaredDifference" => {
-            let square = Layer::ElementWise {
-                operation: ElementWiseOperation::Prod,
-            };
-            result = op.emit(square, &[result, result], dtype, &shape, layout);
-        }
-        "FloorMod" => {
-            for (operation, first, second) in [
-                (ElementWiseOperation::Prod, None, b),
-                (ElementWiseOperation::Sub, Some(a), result),
-            ] {
-                let (first, second) = match first {
-                    None => (result, second),
-                    Some(first) => (first, result),
-                };
-                result = op.emit(
-                    Layer::ElementWise { operation },
-                    &[first, second],
-                    dtype,
-                    &shape,
-                    layout,
-                );
-            }
-        }
-        _ => {}
+    if op.node.op == "SquaredDifference" {
+        let square = Layer::ElementWise {
+            operation: ElementWiseOperation::Prod,
+        };
+        result = op.emit(square, &[result, result], dtype, &shape, layout);
     }
     op.output(0, result, layout);
     Ok(())
@@ -171,8 +150,8 @@ fn bias_add(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let (dtype, shape) = op.output_type(0)?;
     let rank = shape.rank();
     let channels_last = match op.attrs.str_or("data_format", "NHWC")? {
-        "NHWC" => true,
-        "NCHW" => false,
+        "NHWC" | "NDHWC" => true,
+        "NCHW" | "NCDHW" => false,
         other => return refuse(format!("data_format {other} is not NHWC or NCHW")),
     };
     if rank < 2 {
@@ -181,7 +160,7 @@ fn bias_add(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let layout = op.layout(0)?;
     let axis = if channels_last { rank - 1 } else { 1 };
     if layout.axis(axis, rank) == 1
-        && rank == 4
+        && rank >= 4
         && dtype == DType::F32
         && let Some(bias) = op.constant(1)?
     {

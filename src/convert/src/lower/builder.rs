@@ -8,8 +8,9 @@ use tfjet_core::{
 
 use super::layout::{Layout, inverse};
 use super::size::AtHand;
+use super::space_to_batch::{Dilated, DilatedConvolutions};
 use super::{Refusal, WeightsStore, permute, refuse};
-use crate::graph::{TypedGraph, WireId};
+use crate::graph::{NodeId, TypedGraph, WireId};
 
 /// The network tensors that hold a wire, by layout.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +29,7 @@ pub(super) struct NetworkBuilder<'a> {
     tensor_names: BTreeSet<String>,
     narrows_int64: bool,
     pub(super) at_hand: AtHand,
+    pub(super) dilated: DilatedConvolutions,
 }
 
 impl<'a> NetworkBuilder<'a> {
@@ -44,6 +46,7 @@ impl<'a> NetworkBuilder<'a> {
             tensor_names: BTreeSet::new(),
             narrows_int64: false,
             at_hand: AtHand::default(),
+            dilated: DilatedConvolutions::default(),
         }
     }
 
@@ -59,12 +62,18 @@ impl<'a> NetworkBuilder<'a> {
             tensor_names: BTreeSet::new(),
             narrows_int64,
             at_hand: AtHand::default(),
+            dilated: DilatedConvolutions::default(),
         }
     }
 
     /// Does the builder keep no weights, and take every wire that is not there for an input?
     pub(super) fn is_scratch(&self) -> bool {
         self.weights.is_none()
+    }
+
+    /// What the convolution is together with the nodes around it, where these are gone.
+    pub(super) fn dilated(&self, id: NodeId) -> Option<&Dilated> {
+        self.dilated.by_node.get(&id)
     }
 
     /// Number of layers.
@@ -233,9 +242,8 @@ impl<'a> NetworkBuilder<'a> {
         if let Some(value) = self.typed.fact(wire).value.clone() {
             self.check_constant(&name, &value)?;
             let order = layout.order(shape.rank());
-            let weights = self.weights(|| Ok(Arc::new(permute(&value, &order)?)))?;
-            let layer = Layer::Constant { weights };
-            let id = self.layer(&name, layer, &[], &[(dtype, layout.shape(&shape))])[0];
+            let make = || Ok(Arc::new(permute(&value, &order)?));
+            let id = self.constant(&name, dtype, layout.shape(&shape), make)?;
             self.place(wire, id, layout);
             return Ok(id);
         }
@@ -272,6 +280,31 @@ impl<'a> NetworkBuilder<'a> {
         let id = self.transpose(&format!("{name}/{suffix}"), from, &order)?;
         self.place(wire, id, layout);
         Ok(id)
+    }
+
+    /// A constant layer of what `make` makes. Booleans are stored as numbers, since no release
+    /// before TensorRT 10 has a constant of them.
+    pub(super) fn constant(
+        &mut self,
+        name: &str,
+        dtype: DType,
+        shape: Shape,
+        make: impl FnOnce() -> Result<Arc<Tensor>, Refusal>,
+    ) -> Result<TensorId, Refusal> {
+        if dtype != DType::Bool {
+            let weights = self.weights(make)?;
+            let layer = Layer::Constant { weights };
+            return Ok(self.layer(name, layer, &[], &[(dtype, shape)])[0]);
+        }
+        let weights = self.weights(|| {
+            let value = make()?;
+            let numbers: Vec<i32> = value.bytes().iter().map(|&byte| byte.into()).collect();
+            Ok(Arc::new(Tensor::from_slice(value.shape(), &numbers)?))
+        })?;
+        let (layer, cast) = (Layer::Constant { weights }, Layer::Cast { to: dtype });
+        let numbers = [(DType::I32, shape.clone())];
+        let numbers = self.layer(&format!("{name}/numbers"), layer, &[], &numbers);
+        Ok(self.layer(name, cast, &numbers, &[(dtype, shape)])[0])
     }
 
     /// Axis `i` of the result is axis `order[i]` of `from`. Where only axes of size 1 change

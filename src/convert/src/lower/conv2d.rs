@@ -1,171 +1,103 @@
-//! `Conv2D`, `DepthwiseConv2dNative`, `Conv2DBackpropInput`, and the fused forms
-//! `_FusedConv2D` and `FusedDepthwiseConv2dNative` of TensorFlow.js and Grappler.
+//! `Conv2D`, `Conv3D`, `DepthwiseConv2dNative`, and the fused forms `_FusedConv2D`,
+//! `_FusedDepthwiseConv2dNative`, `FusedDepthwiseConv2dNative` and `FusedConv2DBiasActivation` of
+//! TensorFlow.js and Grappler.
 
 use std::sync::Arc;
 
-use tfjet_core::{Dim, Layer, PaddingMode, Shape, Tensor, TensorId, WeightsId};
+use tfjet_core::{DType, Layer, Shape, Tensor, TensorId, WeightsId};
 
 use super::activation::{activation, fused_prelu};
+use super::batch_norm::floats;
 use super::op::{FLOATS, Op};
+use super::window::window;
 use super::{Layout, Refusal, permute, refuse};
-use crate::graph::Formula;
-
-/// Attributes that all sliding windows share, for the two spatial axes.
-pub(super) struct Window {
-    pub(super) layout: Layout,
-    pub(super) stride: [usize; 2],
-    pub(super) dilation: [usize; 2],
-    pub(super) pre_padding: [usize; 2],
-    pub(super) post_padding: [usize; 2],
-    pub(super) padding_mode: PaddingMode,
-}
-
-/// Reads strides, dilations and padding for a window of `size` that maps `input` to `output`
-/// (TensorFlow shapes).
-pub(super) fn window(
-    op: &Op<'_, '_>,
-    size: [usize; 2],
-    input: &Shape,
-    output: &Shape,
-) -> Result<Window, Refusal> {
-    let (layout, axes) = match op.attrs.str_or("data_format", "NHWC")? {
-        "NHWC" => (Layout::ChannelsFirst, [1, 2]),
-        "NCHW" => (Layout::Native, [2, 3]),
-        other => return refuse(format!("data_format {other} is not NHWC or NCHW")),
-    };
-    let per_axis = |name: &str| -> Result<[usize; 2], Refusal> {
-        let values = op.attrs.ints(name)?;
-        if values.is_empty() && name == "dilations" {
-            return Ok([1, 1]);
-        }
-        if values.len() != 4 {
-            return refuse(format!(
-                "attribute `{name}` needs 4 values, it has {}",
-                values.len()
-            ));
-        }
-        let outside = (0..4).filter(|axis| !axes.contains(axis));
-        if outside.map(|axis| values[axis]).any(|value| value != 1) {
-            return refuse(format!(
-                "attribute `{name}` must be 1 on batch and channels"
-            ));
-        }
-        let get = |axis: usize| match usize::try_from(values[axis]) {
-            Ok(value) if value > 0 => Ok(value),
-            _ => refuse(format!("attribute `{name}` must be positive")),
-        };
-        Ok([get(axes[0])?, get(axes[1])?])
-    };
-    let stride = per_axis("strides")?;
-    let dilation = per_axis("dilations")?;
-    let explicit = op.attrs.ints("explicit_paddings")?;
-    let padding = op.attrs.str_or("padding", "VALID")?;
-    let mut pre_padding = [0; 2];
-    let mut post_padding = [0; 2];
-    let mut padding_mode = PaddingMode::Explicit;
-    for spatial in 0..2 {
-        let axis = axes[spatial];
-        let extent = (size[spatial] - 1) * dilation[spatial] + 1;
-        match padding {
-            "VALID" => {}
-            "EXPLICIT" => {
-                let get = |i: usize| explicit.get(i).and_then(|&v| usize::try_from(v).ok());
-                let (Some(before), Some(after)) = (get(2 * axis), get(2 * axis + 1)) else {
-                    return refuse("attribute `explicit_paddings` needs 8 values of 0 or more");
-                };
-                (pre_padding[spatial], post_padding[spatial]) = (before, after);
-            }
-            "SAME" => {
-                let total = match (&input.dims()[axis], &output.dims()[axis]) {
-                    (Dim::Fixed(input), Dim::Fixed(output)) => {
-                        (output.saturating_sub(1) * stride[spatial] + extent).saturating_sub(*input)
-                    }
-                    _ if stride[spatial] == 1 => extent - 1,
-                    _ => {
-                        padding_mode = PaddingMode::SameUpper;
-                        0
-                    }
-                };
-                pre_padding[spatial] = total / 2;
-                post_padding[spatial] = total - total / 2;
-            }
-            other => return refuse(format!("padding {other} is not known")),
-        }
-    }
-    if padding_mode == PaddingMode::SameUpper {
-        pre_padding = [0; 2];
-        post_padding = [0; 2];
-    }
-    Ok(Window {
-        padding_mode,
-        layout,
-        stride,
-        dilation,
-        pre_padding,
-        post_padding,
-    })
-}
+use crate::graph::WireId;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
-    if op.node.op == "Conv2DBackpropInput" {
-        return backprop_input(op);
-    }
     op.dtype(0, FLOATS)?;
-    let filter = op.require_constant(1, "filter")?;
-    let &[height, width, input_channels, output_channels] = filter.shape() else {
-        return refuse(format!(
-            "the filter has rank {}, expected 4",
-            filter.shape().len()
-        ));
+    let mut filter = op.require_constant(1, "filter")?;
+    if op.node.op == "FusedConv2DBiasActivation" {
+        bias_activation::check(op)?;
+        if op.attrs.str_or("filter_format", "HWIO")? == "OIHW" && filter.shape().len() == 4 {
+            filter = Arc::new(permute(&filter, &[2, 3, 1, 0])?);
+        }
+    }
+    let spatial = if op.node.op == "Conv3D" { 3 } else { 2 };
+    let (size, &[input_channels, output_channels]) = match filter.shape().split_last_chunk() {
+        Some(parts) if parts.0.len() == spatial => parts,
+        _ => {
+            return refuse(format!(
+                "the filter has rank {}, expected {}",
+                filter.shape().len(),
+                spatial + 2
+            ));
+        }
     };
-    let (dtype, output) = op.output_type(0)?;
-    let input = op.shape(0)?;
-    let window = window(op, [height, width], &input, &output)?;
+    let dilated = op.builder.dilated(op.id).cloned();
+    let (from, to) = match &dilated {
+        Some(dilated) => (dilated.from, dilated.to),
+        None => (op.wire(0)?, WireId::new(op.id, 0)),
+    };
+    let (_, input) = op.builder.type_of(from)?;
+    let (dtype, output) = op.builder.type_of(to)?;
+    let mut window = match &dilated {
+        Some(_) => window(op, size, &op.shape(0)?, &op.output_type(0)?.1)?,
+        None => window(op, size, &input, &output)?,
+    };
+    if let Some(dilated) = dilated {
+        window.dilation = dilated.block;
+        window.pre_padding = dilated.pre_padding;
+        window.post_padding = dilated.post_padding;
+    }
     let layout = window.layout;
-    let channel_axis = if layout == Layout::ChannelsFirst {
-        3
-    } else {
-        1
+    let channel_axis = match layout {
+        Layout::ChannelsFirst => spatial + 1,
+        Layout::Native => 1,
     };
     let Some(channels) = input.dims()[channel_axis].fixed() else {
         return refuse("the number of channels is not known");
     };
     let depthwise = op.node.op.contains("Depthwise");
-    let (groups, kernel_shape, order) = if depthwise {
+    let (groups, mut kernel_shape, mut order) = if depthwise {
         let maps = input_channels * output_channels;
-        (channels, [maps, 1, height, width], [2, 3, 0, 1])
+        (channels, vec![maps, 1], vec![spatial, spatial + 1])
     } else {
         let groups = channels / input_channels.max(1);
         (
             groups,
-            [output_channels, input_channels, height, width],
-            [3, 2, 0, 1],
+            vec![output_channels, input_channels],
+            vec![spatial + 1, spatial],
         )
     };
+    kernel_shape.extend(size);
+    order.extend(0..spatial);
     let kernel = op.weights(|| {
         let mut kernel = permute(&filter, &order)?;
         kernel.reshape(&kernel_shape)?;
         Ok(Arc::new(kernel))
     })?;
-    let fused = Fused::read(op)?;
+    let fused = match op.node.op.as_str() {
+        "FusedConv2DBiasActivation" => bias_activation::read(op)?,
+        _ => Fused::read(op)?,
+    };
     let bias = match fused.bias {
         Some(index) => Some(vector(op, index, "bias", kernel_shape[0])?),
         None => None,
     };
-    let image = op.tensor(0, layout)?;
+    let image = op.builder.tensor(from, layout)?;
     let layer = Layer::Convolution {
         kernel,
         bias,
-        stride: window.stride.to_vec(),
-        dilation: window.dilation.to_vec(),
-        pre_padding: window.pre_padding.to_vec(),
-        post_padding: window.post_padding.to_vec(),
+        stride: window.stride,
+        dilation: window.dilation,
+        pre_padding: window.pre_padding,
+        post_padding: window.post_padding,
         padding_mode: window.padding_mode,
         groups,
     };
     let result = op.emit(layer, &[image], dtype, &output, layout);
-    let result = fused.activate(op, result, layout)?;
-    op.output(0, result, layout);
+    let result = fused.activate(op, result, (dtype, &output), layout)?;
+    op.builder.place(to, result, layout);
     Ok(())
 }
 
@@ -210,16 +142,57 @@ impl Fused {
         &self,
         op: &mut Op<'_, '_>,
         tensor: TensorId,
+        (dtype, shape): (DType, &Shape),
         layout: Layout,
     ) -> Result<TensorId, Refusal> {
         let Some(name) = self.activation.as_deref() else {
             return Ok(tensor);
         };
         let Some(layer) = activation(name, self.alpha) else {
-            return fused_prelu(op, tensor, self.slopes, layout);
+            return fused_prelu(op, tensor, self.slopes, (dtype, shape), layout);
         };
-        let (dtype, shape) = op.output_type(0)?;
-        Ok(op.emit(layer, &[tensor], dtype, &shape, layout))
+        Ok(op.emit(layer, &[tensor], dtype, shape, layout))
+    }
+}
+
+/// cuDNN's convolution with a bias and an activation, which scales its inputs and adds another one.
+mod bias_activation {
+    use super::{Fused, Op, Refusal, floats, refuse};
+
+    /// Checks that nothing is scaled or added.
+    pub(super) fn check(op: &Op<'_, '_>) -> Result<(), Refusal> {
+        let scale = |index: usize, role: &str| -> Result<Option<f32>, Refusal> {
+            Ok(floats(&*op.require_constant(index, role)?)?
+                .first()
+                .copied())
+        };
+        if scale(4, "conv_input_scale")? != Some(1.0) {
+            return refuse("conv_input_scale must be 1");
+        }
+        let side = op
+            .fact(3)?
+            .shape
+            .as_ref()
+            .and_then(tfjet_core::Shape::elements);
+        if side != Some(0) && scale(5, "side_input_scale")? != Some(0.0) {
+            return refuse("a side_input has no layer");
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(op: &Op<'_, '_>) -> Result<Fused, Refusal> {
+        let mode = op.attrs.str_or("activation_mode", "Relu")?;
+        let alpha = op.attrs.float_or("leakyrelu_alpha", 0.2)?;
+        if mode != "None" && super::activation(mode, alpha).is_none() {
+            return refuse(format!("activation_mode {mode} has no layer"));
+        }
+        op.attrs.ignore(&["Tbias"]);
+        Ok(Fused {
+            bias: Some(2),
+            activation: (mode != "None").then(|| mode.to_owned()),
+            slopes: 3,
+            alpha,
+        })
     }
 }
 
@@ -242,75 +215,4 @@ pub(super) fn vector(
         value.reshape(&[len])?;
         Ok(Arc::new(value))
     })
-}
-
-fn backprop_input(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
-    op.dtype(2, FLOATS)?;
-    let filter = op.require_constant(1, "filter")?;
-    let &[height, width, _, input_channels] = filter.shape() else {
-        return refuse(format!(
-            "the filter has rank {}, expected 4",
-            filter.shape().len()
-        ));
-    };
-    let (dtype, output) = op.output_type(0)?;
-    let input = op.shape(2)?;
-    let window = window(op, [height, width], &output, &input)?;
-    if window.dilation != [1, 1] {
-        return refuse("a dilated Conv2DBackpropInput has no layer");
-    }
-    let axes = if window.layout == Layout::ChannelsFirst {
-        [1, 2]
-    } else {
-        [2, 3]
-    };
-    let mut post_padding = window.post_padding;
-    let pre_padding = window.pre_padding;
-    op.sizes(0, "input_sizes")?;
-    let (from, to) = (op.formulas(&input), op.formulas(&output));
-    for (spatial, size) in [height, width].into_iter().enumerate() {
-        let stride = window.stride[spatial];
-        let axis = axes[spatial];
-        // What the full convolution has more than the output, which may hold for any size.
-        let Some(rest) = surplus(&from[axis], &to[axis], size, stride) else {
-            return refuse(format!(
-                "an output of {} elements does not follow from {} in steps of {stride}",
-                to[axis], from[axis]
-            ));
-        };
-        match rest.checked_sub(pre_padding[spatial]) {
-            Some(rest) => post_padding[spatial] = rest,
-            None => return refuse(format!("an output of {} exceeds the full size", to[axis])),
-        }
-    }
-    let kernel = op.weights(|| Ok(Arc::new(permute(&filter, &[3, 2, 0, 1])?)))?;
-    let channel_axis = if window.layout == Layout::ChannelsFirst {
-        3
-    } else {
-        1
-    };
-    if input.dims()[channel_axis] != Dim::Fixed(input_channels) {
-        return refuse("the filter does not fit the number of channels");
-    }
-    let image = op.tensor(2, window.layout)?;
-    let layer = Layer::Deconvolution {
-        kernel,
-        bias: None,
-        stride: window.stride.to_vec(),
-        pre_padding: pre_padding.to_vec(),
-        post_padding: post_padding.to_vec(),
-        groups: 1,
-    };
-    let result = op.emit(layer, &[image], dtype, &output, window.layout);
-    op.output(0, result, window.layout);
-    Ok(())
-}
-
-/// Elements of the full transposed convolution, `(from - 1) * stride + size`, that are not in the
-/// output; `None` where that depends on the size or is negative.
-fn surplus(from: &Formula, to: &Formula, size: usize, stride: usize) -> Option<usize> {
-    let number = |number: usize| i64::try_from(number).ok();
-    let steps = from.sub(&Formula::from(1))?.scaled(number(stride)?)?;
-    let full = steps.add(&Formula::from(number(size)?))?;
-    usize::try_from(full.sub(to)?.known()?).ok()
 }

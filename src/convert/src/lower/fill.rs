@@ -1,8 +1,6 @@
 //! `Fill`, `ZerosLike`, `OnesLike`, `BroadcastTo` and `Range`.
 
-use std::sync::Arc;
-
-use tfjet_core::{DType, Dim, Layer, Shape, Tensor, TensorId};
+use tfjet_core::{DType, Dim, Layer, Shape, TensorId};
 
 use super::op::{ANY, Op};
 use super::{Layout, Refusal, refuse};
@@ -55,17 +53,10 @@ fn expanded(
 /// A number in the shape of input 0.
 fn like(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let (dtype, shape) = op.output_type(0)?;
-    let number = u8::from(op.node.op == "OnesLike");
-    let ones = vec![1; shape.rank()];
-    let value = match dtype {
-        DType::F32 => Tensor::from_slice(&ones, &[f32::from(number)])?,
-        DType::I32 => Tensor::from_slice(&ones, &[i32::from(number)])?,
-        DType::I64 => Tensor::from_slice(&ones, &[i64::from(number)])?,
-        other => return refuse(format!("a constant of {other} has no layer")),
-    };
     let layout = op.layout(0)?;
     let input = op.tensor(0, layout)?;
-    let one = op.constant_layer("constant", dtype, &ones, || Ok(Arc::new(value)))?;
+    let number = f32::from(op.node.op == "OnesLike");
+    let one = op.number(number, dtype, shape.rank())?;
     let name = op.node.name.clone();
     let sizes = op.builder.shape_of(&name, input);
     let output = op.emit(Layer::Expand, &[one, sizes], dtype, &shape, layout);

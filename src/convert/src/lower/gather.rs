@@ -1,4 +1,4 @@
-//! `Gather`, `GatherV2` and `GatherNd`.
+//! `Gather`, `GatherV2`, `ResourceGather` and `GatherNd`.
 
 use tfjet_core::{DType, GatherMode, Layer};
 
@@ -9,7 +9,8 @@ use crate::graph::infer::normalize_axis;
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, ANY)?;
     op.dtype(1, &[DType::I32, DType::I64])?;
-    op.attrs.ignore(&["bad_indices_policy"]);
+    op.attrs
+        .ignore(&["bad_indices_policy", "validate_indices", "dtype"]);
     let params = op.shape(0)?;
     let indices = op.shape(1)?;
     let (dtype, shape) = op.output_type(0)?;
@@ -21,6 +22,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     } else {
         let axis = match op.node.op.as_str() {
             "Gather" => 0,
+            "ResourceGather" => op.attrs.int_or("batch_dims", 0)?,
             _ => op.integer(2, "axis")?,
         };
         let axis = normalize_axis(axis, params.rank())?;
@@ -29,9 +31,6 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
             Ok(batch_dims) => batch_dims,
             Err(_) => normalize_axis(batch_dims, indices.rank())?,
         };
-        if batch_dims > 1 {
-            return refuse(format!("batch_dims {batch_dims} exceeds 1"));
-        }
         GatherMode::Default { axis, batch_dims }
     };
     let data = op.tensor(0, Layout::Native)?;

@@ -1,4 +1,4 @@
-//! `MatMul`, `BatchMatMul(V2)` and `_FusedMatMul`.
+//! `MatMul`, `BatchMatMul`, `BatchMatMulV2`, `BatchMatMulV3` and `_FusedMatMul`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{Layout, Refusal, permute, refuse};
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.common_dtype(FLOATS)?;
-    op.attrs.ignore(&["grad_a", "grad_b", "Tx", "Ty", "Tout"]);
+    op.attrs.ignore(&["grad_a", "grad_b", "Ta", "Tb", "Tout"]);
     let (first, second) = if op.node.op.starts_with("Batch") {
         ("adj_x", "adj_y")
     } else {
@@ -67,7 +67,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         };
         result = op.emit(sum, &[result, bias], dtype, &shape, Layout::Native);
     }
-    let result = fused.activate(op, result, Layout::Native)?;
+    let result = fused.activate(op, result, (dtype, &shape), Layout::Native)?;
     op.output(0, result, Layout::Native);
     Ok(())
 }

@@ -7,33 +7,48 @@
 //! is not there.
 
 mod activation;
+mod band_part;
 mod batch_norm;
 mod binary;
 mod builder;
 mod cast;
+mod classify;
+mod clip;
 mod compare;
 mod concat;
 mod conv2d;
+mod conv2d_backprop_input;
+mod cumsum;
+mod division;
+mod einsum;
+mod fake_quant;
 mod fill;
 mod gather;
 mod layout;
+mod lrn;
 mod matmul;
+mod one_hot;
 mod op;
 mod pad;
 mod pool;
 mod reduce;
 mod reshape;
 mod resize;
+mod resize_weighted;
+mod scatter;
 mod select;
 mod size;
 mod slice;
 mod softmax;
+mod space_to_batch;
 mod space_to_depth;
+mod table;
 mod tile;
 mod top_k;
 mod transpose;
 mod unary;
 mod weights;
+mod window;
 
 use tfjet_core::requirements::{lacks, narrows_int64};
 use tfjet_core::{AttrError, NetworkSpec, Target};
@@ -41,6 +56,9 @@ use tfjet_core::{AttrError, NetworkSpec, Target};
 use builder::NetworkBuilder;
 pub use layout::Layout;
 use op::Op;
+use space_to_batch::DilatedConvolutions;
+use table::find;
+pub use table::{is_lowered, lowered_ops, needs};
 pub use weights::{WeightsError, WeightsLayout, WeightsStore, permute};
 
 use crate::graph::infer::InferError;
@@ -71,137 +89,6 @@ impl From<tfjet_core::TensorError> for Refusal {
 
 fn refuse<T>(reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal(reason.into()))
-}
-
-type Lower = fn(&mut Op<'_, '_>) -> Result<(), Refusal>;
-
-/// Every op that can be lowered, sorted by name.
-static LOWERINGS: &[(&str, Lower)] = &[
-    ("Abs", unary::lower),
-    ("Acos", unary::lower),
-    ("Acosh", unary::lower),
-    ("Add", binary::lower),
-    ("AddN", binary::lower),
-    ("AddV2", binary::lower),
-    ("ArgMax", top_k::lower),
-    ("ArgMin", top_k::lower),
-    ("Asin", unary::lower),
-    ("Asinh", unary::lower),
-    ("Atan", unary::lower),
-    ("Atanh", unary::lower),
-    ("AvgPool", pool::lower),
-    ("BatchMatMul", matmul::lower),
-    ("BatchMatMulV2", matmul::lower),
-    ("BiasAdd", binary::lower),
-    ("BroadcastTo", fill::lower),
-    ("Cast", cast::lower),
-    ("Ceil", unary::lower),
-    ("Concat", concat::lower),
-    ("ConcatV2", concat::lower),
-    ("Conv2D", conv2d::lower),
-    ("Conv2DBackpropInput", conv2d::lower),
-    ("Cos", unary::lower),
-    ("Cosh", unary::lower),
-    ("DepthToSpace", space_to_depth::lower),
-    ("DepthwiseConv2dNative", conv2d::lower),
-    ("Div", binary::lower),
-    ("Elu", activation::lower),
-    ("Equal", compare::lower),
-    ("Erf", unary::lower),
-    ("Exp", unary::lower),
-    ("ExpandDims", reshape::lower),
-    ("Fill", fill::lower),
-    ("Floor", unary::lower),
-    ("FloorDiv", binary::lower),
-    ("FloorMod", binary::lower),
-    ("FusedBatchNorm", batch_norm::lower),
-    ("FusedBatchNormV2", batch_norm::lower),
-    ("FusedBatchNormV3", batch_norm::lower),
-    ("FusedDepthwiseConv2dNative", conv2d::lower),
-    ("Gather", gather::lower),
-    ("GatherNd", gather::lower),
-    ("GatherV2", gather::lower),
-    ("Greater", compare::lower),
-    ("GreaterEqual", compare::lower),
-    ("LeakyRelu", activation::lower),
-    ("Less", compare::lower),
-    ("LessEqual", compare::lower),
-    ("Log", unary::lower),
-    ("LogSoftmax", softmax::lower),
-    ("LogicalAnd", compare::lower),
-    ("LogicalNot", compare::lower),
-    ("LogicalOr", compare::lower),
-    ("MatMul", matmul::lower),
-    ("Max", reduce::lower),
-    ("MaxPool", pool::lower),
-    ("Maximum", binary::lower),
-    ("Mean", reduce::lower),
-    ("Min", reduce::lower),
-    ("Minimum", binary::lower),
-    ("MirrorPad", pad::lower),
-    ("Mul", binary::lower),
-    ("Neg", unary::lower),
-    ("NotEqual", compare::lower),
-    ("OnesLike", fill::lower),
-    ("Pack", concat::lower),
-    ("Pad", pad::lower),
-    ("PadV2", pad::lower),
-    ("Pow", binary::lower),
-    ("Prelu", activation::lower),
-    ("Prod", reduce::lower),
-    ("Range", fill::lower),
-    ("RealDiv", binary::lower),
-    ("Reciprocal", unary::lower),
-    ("Relu", activation::lower),
-    ("Relu6", activation::lower),
-    ("Reshape", reshape::lower),
-    ("ResizeBilinear", resize::lower),
-    ("ResizeNearestNeighbor", resize::lower),
-    ("Rint", unary::lower),
-    ("Round", unary::lower),
-    ("Rsqrt", unary::lower),
-    ("Select", select::lower),
-    ("SelectV2", select::lower),
-    ("Selu", activation::lower),
-    ("Sigmoid", activation::lower),
-    ("Sign", unary::lower),
-    ("Sin", unary::lower),
-    ("Sinh", unary::lower),
-    ("Slice", slice::lower),
-    ("Softmax", softmax::lower),
-    ("Softplus", activation::lower),
-    ("Softsign", activation::lower),
-    ("SpaceToDepth", space_to_depth::lower),
-    ("Split", concat::lower),
-    ("SplitV", concat::lower),
-    ("Sqrt", unary::lower),
-    ("Square", unary::lower),
-    ("SquaredDifference", binary::lower),
-    ("Squeeze", reshape::lower),
-    ("StridedSlice", slice::lower),
-    ("Sub", binary::lower),
-    ("Sum", reduce::lower),
-    ("Tan", unary::lower),
-    ("Tanh", activation::lower),
-    ("Tile", tile::lower),
-    ("TopKV2", top_k::lower),
-    ("Transpose", transpose::lower),
-    ("Unpack", concat::lower),
-    ("ZerosLike", fill::lower),
-    ("_FusedConv2D", conv2d::lower),
-    ("_FusedMatMul", matmul::lower),
-];
-
-fn find(op: &str) -> Option<Lower> {
-    LOWERINGS
-        .binary_search_by(|(name, _)| (*name).cmp(op))
-        .ok()
-        .map(|index| LOWERINGS[index].1)
-}
-
-/// Every op that can be lowered, sorted.
-pub fn lowered_ops() -> impl Iterator<Item = &'static str> {
-    LOWERINGS.iter().map(|(name, _)| *name)
 }
 
 /// Can this node become layers that the target takes, in whichever layout its inputs are at hand?
@@ -252,7 +139,11 @@ fn lower_all(
             .input(input)
             .map_err(|refusal| (input.node, refusal))?;
     }
+    builder.dilated = DilatedConvolutions::of(builder.typed, nodes);
     for &id in nodes {
+        if builder.dilated.gone.contains(&id) {
+            continue;
+        }
         let lower = find(&builder.typed.graph.node(id).op)
             .ok_or_else(|| (id, Refusal("the op has no lowering".into())))?;
         let mut op = Op::new(builder, id);
@@ -298,14 +189,4 @@ pub fn lower_segment(
             .map_err(|refusal| (output.node, refusal))?;
     }
     builder.finish().map_err(|refusal| (first, refusal))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn table_is_sorted() {
-        assert!(LOWERINGS.is_sorted_by(|a, b| a.0 < b.0));
-    }
 }

@@ -116,6 +116,18 @@ impl<'b, 'a> Op<'b, 'a> {
         }
     }
 
+    /// The dim of all elements of `dims` together.
+    pub(super) fn product(&self, dims: &[Dim]) -> Result<Dim, Refusal> {
+        let sizes = &self.builder.typed.sizes;
+        let product = dims.iter().try_fold(Formula::from(1), |product, dim| {
+            product.mul(&sizes.formula(dim))
+        });
+        match product.and_then(|product| sizes.dim(&product)) {
+            Some(dim) => Ok(dim),
+            None => refuse(format!("{} has too many elements", Shape(dims.to_vec()))),
+        }
+    }
+
     /// The formula of each dim.
     pub(super) fn formulas(&self, shape: &Shape) -> Vec<Formula> {
         let sizes = &self.builder.typed.sizes;
@@ -175,12 +187,30 @@ impl<'b, 'a> Op<'b, 'a> {
         native: &Shape,
         layout: Layout,
     ) -> TensorId {
+        if let ([input], 0, Layer::Unary { .. } | Layer::Activation { .. }) =
+            (inputs, native.rank(), &layer)
+        {
+            return self.emit_of_scalar(layer, *input, dtype);
+        }
         self.builder.layer(
             &self.node.name,
             layer,
             inputs,
             &[(dtype, layout.shape(native))],
         )[0]
+    }
+
+    /// A layer that TensorRT has of vectors only, of a scalar.
+    fn emit_of_scalar(&mut self, layer: Layer, input: TensorId, dtype: DType) -> TensorId {
+        let (name, one) = (self.node.name.clone(), Shape::fixed(&[1]));
+        let shuffle = |builder: &mut NetworkBuilder<'_>, from, to: &Shape| {
+            // Numbers reshape to a vector of one and back.
+            builder.reshape(&name, from, to).unwrap_or(from)
+        };
+        let vector = shuffle(self.builder, input, &one);
+        let outputs = [(dtype, one.clone())];
+        let made = self.builder.layer(&name, layer, &[vector], &outputs)[0];
+        shuffle(self.builder, made, &Shape::default())
     }
 
     /// A constant layer of `tensor`.
@@ -191,12 +221,27 @@ impl<'b, 'a> Op<'b, 'a> {
         shape: &[usize],
         make: impl FnOnce() -> Result<Arc<Tensor>, Refusal>,
     ) -> Result<TensorId, Refusal> {
-        let weights = self.weights(make)?;
         let name = format!("{}/{suffix}", self.node.name);
-        let layer = Layer::Constant { weights };
-        Ok(self
-            .builder
-            .layer(&name, layer, &[], &[(dtype, Shape::fixed(shape))])[0])
+        self.builder
+            .constant(&name, dtype, Shape::fixed(shape), make)
+    }
+
+    /// A constant number that broadcasts against tensors of `rank`.
+    pub(super) fn number(
+        &mut self,
+        number: f32,
+        dtype: DType,
+        rank: usize,
+    ) -> Result<TensorId, Refusal> {
+        let ones = vec![1; rank];
+        let value = match dtype {
+            DType::F32 => Tensor::from_slice(&ones, &[number])?,
+            DType::F16 => Tensor::from_slice(&ones, &[half::f16::from_f32(number)])?,
+            DType::I32 => Tensor::from_slice(&ones, &[number as i32])?,
+            DType::I64 => Tensor::from_slice(&ones, &[number as i64])?,
+            other => return refuse(format!("a constant of {other} has no layer")),
+        };
+        self.constant_layer("constant", dtype, &ones, || Ok(Arc::new(value)))
     }
 
     /// Says that `tensor` is output `slot`.

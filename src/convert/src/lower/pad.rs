@@ -1,15 +1,16 @@
 //! `Pad`, `PadV2` and `MirrorPad`, as slices that read outside the tensor.
 
-use tfjet_core::{Dim, Layer, SampleMode, Shape};
+use tfjet_core::{DType, Dim, Layer, SampleMode, Shape, Tensor, TensorId};
 
 use super::batch_norm::floats;
-use super::op::{FLOATS, Op};
+use super::op::{NUMBERS, Op};
 use super::{Layout, Refusal, refuse};
 use crate::graph::infer::padding_pairs;
 use crate::graph::{Formula, SymbolicInt};
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
-    op.dtype(0, FLOATS)?;
+    op.dtype(0, NUMBERS)?;
+    op.attrs.ignore(&["Tpaddings"]);
     let wire = op.wire(1)?;
     let Some(elements) = op.builder.typed.elements(wire) else {
         return refuse(format!(
@@ -25,7 +26,7 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         },
         "PadV2" => {
             let value = op.require_constant(2, "constant_values")?;
-            SampleMode::Fill(floats(&value)?.first().copied().unwrap_or(0.0))
+            SampleMode::Fill(number(&value)?)
         }
         _ => SampleMode::Fill(0.0),
     };
@@ -47,16 +48,39 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let (dtype, shape) = op.output_type(0)?;
     let input_shape = op.shape(0)?;
     let input = op.tensor(0, layout)?;
-    let Some((start, size)) = known(&input_shape, &before, &after) else {
+    let output = padded(
+        op,
+        input,
+        (dtype, &input_shape, &shape),
+        [&before, &after],
+        mode,
+        layout,
+    )?;
+    op.output(0, output, layout);
+    Ok(())
+}
+
+/// `input` of TensorFlow shape `from` with elements before and after each axis, of shape `to`.
+pub(super) fn padded(
+    op: &mut Op<'_, '_>,
+    input: TensorId,
+    (dtype, from, to): (DType, &Shape, &Shape),
+    [before, after]: [&[Formula]; 2],
+    mode: SampleMode,
+    layout: Layout,
+) -> Result<TensorId, Refusal> {
+    let none = |pad: &Formula| pad.known() == Some(0);
+    if before.iter().chain(after).all(none) {
+        return Ok(input);
+    }
+    let Some((start, size)) = known(from, before, after) else {
         if mode == SampleMode::Symmetric {
             return refuse("mirroring that repeats the border needs known sizes");
         }
         let name = op.node.name.clone();
-        let pads = [layout.arrange(&before), layout.arrange(&after)].concat();
+        let pads = [layout.arrange(before), layout.arrange(after)].concat();
         let pads = op.builder.sizes(&name, &pads)?;
-        let output = op.emit(Layer::Pad { mode }, &[input, pads], dtype, &shape, layout);
-        op.output(0, output, layout);
-        return Ok(());
+        return Ok(op.emit(Layer::Pad { mode }, &[input, pads], dtype, to, layout));
     };
     let layer = Layer::Slice {
         start: layout.arrange(&start),
@@ -64,9 +88,22 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         stride: vec![1; start.len()],
         mode,
     };
-    let output = op.emit(layer, &[input], dtype, &shape, layout);
-    op.output(0, output, layout);
-    Ok(())
+    Ok(op.emit(layer, &[input], dtype, to, layout))
+}
+
+/// The number of a constant, where a float holds it.
+fn number(value: &Tensor) -> Result<f32, Refusal> {
+    let whole = match value.dtype() {
+        DType::I32 => value.as_slice::<i32>()?.first().map(|&v| i64::from(v)),
+        DType::I64 => value.as_slice::<i64>()?.first().copied(),
+        _ => return Ok(floats(value)?.first().copied().unwrap_or(0.0)),
+    };
+    let whole = whole.unwrap_or(0);
+    let number = whole as f32;
+    if number as i64 != whole || number.abs() > 1e9 {
+        return refuse(format!("a border of {whole} has no layer"));
+    }
+    Ok(number)
 }
 
 /// First index and size of each axis where they are numbers.

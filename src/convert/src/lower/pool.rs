@@ -1,44 +1,36 @@
-//! `MaxPool` and `AvgPool`.
+//! `MaxPool`, `AvgPool` and their forms over three axes.
 
 use tfjet_core::{Layer, PoolingType};
 
-use super::conv2d::window;
 use super::op::{FLOATS, Op};
-use super::{Layout, Refusal, refuse};
+use super::window::{data_format, per_axis, window};
+use super::{Refusal, refuse};
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, FLOATS)?;
+    let (kind, spatial) = match op.node.op.as_str() {
+        "MaxPool" => (PoolingType::Max, 2),
+        "AvgPool" => (PoolingType::Average, 2),
+        "MaxPool3D" => (PoolingType::Max, 3),
+        "AvgPool3D" => (PoolingType::Average, 3),
+        other => return refuse(format!("{other} is no pooling")),
+    };
     let (dtype, output) = op.output_type(0)?;
     let input = op.shape(0)?;
-    let ksize = op.attrs.ints("ksize")?;
-    let axes = match op.attrs.str_or("data_format", "NHWC")? {
-        "NCHW" => [2, 3],
-        _ => [1, 2],
-    };
-    if ksize.len() != 4 || (0..4).any(|axis| !axes.contains(&axis) && ksize[axis] != 1) {
-        return refuse("ksize needs 4 values and must be 1 on batch and channels");
-    }
-    let size = |axis: usize| match usize::try_from(ksize[axis]) {
-        Ok(size) if size > 0 => Ok(size),
-        _ => refuse("ksize must be positive"),
-    };
-    let size = [size(axes[0])?, size(axes[1])?];
-    let window = window(op, size, &input, &output)?;
-    let layout: Layout = window.layout;
+    let (_, axes) = data_format(op, spatial)?;
+    let size = per_axis(op, "ksize", &axes, false)?;
+    let window = window(op, &size, &input, &output)?;
     let layer = Layer::Pooling {
-        kind: match op.node.op.as_str() {
-            "MaxPool" => PoolingType::Max,
-            _ => PoolingType::Average,
-        },
-        window: size.to_vec(),
-        stride: window.stride.to_vec(),
-        pre_padding: window.pre_padding.to_vec(),
-        post_padding: window.post_padding.to_vec(),
+        kind,
+        window: size,
+        stride: window.stride,
+        pre_padding: window.pre_padding,
+        post_padding: window.post_padding,
         padding_mode: window.padding_mode,
         average_count_excludes_padding: true,
     };
-    let image = op.tensor(0, layout)?;
-    let result = op.emit(layer, &[image], dtype, &output, layout);
-    op.output(0, result, layout);
+    let image = op.tensor(0, window.layout)?;
+    let result = op.emit(layer, &[image], dtype, &output, window.layout);
+    op.output(0, result, window.layout);
     Ok(())
 }

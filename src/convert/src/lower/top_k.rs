@@ -1,4 +1,4 @@
-//! `TopKV2`, `ArgMax` and `ArgMin`.
+//! `TopK`, `TopKV2`, `ArgMax` and `ArgMin`.
 
 use tfjet_core::{DType, Dim, Layer, TopKOperation};
 
@@ -12,12 +12,16 @@ const MAX_K: usize = 3840;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let dtype = op.dtype(0, NUMBERS)?;
-    if op.node.op != "TopKV2" {
+    if op.node.op.starts_with("Arg") {
         return arg(op, dtype);
     }
-    op.attrs.ignore(&["sorted"]);
+    op.attrs.ignore(&["sorted", "Tk"]);
     let indices = op.attrs.dtype_or("index_type", DType::I32)?;
-    let k = match usize::try_from(op.integer(1, "k")?) {
+    let k = match op.node.op.as_str() {
+        "TopK" => op.attrs.int("k")?,
+        _ => op.integer(1, "k")?,
+    };
+    let k = match usize::try_from(k) {
         Ok(k @ 1..=MAX_K) => k,
         Ok(k) => return refuse(format!("k = {k} is outside 1..={MAX_K}")),
         Err(_) => return refuse("k is negative"),

@@ -174,7 +174,7 @@ fn contracted(
         if typed.live[id.index()] && !typed.derived[id.index()] {
             candidate(id)
         } else {
-            !typed.graph.is_input(WireId::new(id, 0)) && typed.frames[id.index()].is_none()
+            !typed.graph.is_input(WireId::new(id, 0)) && !typed.functions.contains_key(&id)
         }
     };
     let dag = Dag::new(ids.iter().map(|&id| joins(id)).collect(), edges);

@@ -1,7 +1,9 @@
-use crate::graph::{NodeId, TypedGraph, WireId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::{Graph, SourceEntry, TypedGraph, WireId};
 use crate::lower::Refusal;
 
-use super::{Partition, PartitionOptions};
+use super::{Part, Partition, PartitionOptions, Unit, is_control_flow, parts};
 
 /// Where a node of the source graph ended up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,78 +18,160 @@ pub enum Disposition {
     Pruned,
 }
 
-/// Where each node of the source graph ended up, in the source's order.
+/// Where each node of the source, [`Graph::source`], ended up. Of a loop that was written out, the
+/// first copy of a node counts.
 pub fn dispositions(
     typed: &TypedGraph,
     partition: &Partition,
     options: &PartitionOptions,
 ) -> Vec<Disposition> {
-    let count = typed.graph.nodes.len();
-    let mut segment_of: Vec<Option<usize>> = vec![None; count];
-    for (index, segment) in partition.segments.iter().enumerate() {
-        for id in &segment.nodes {
-            segment_of[id.index()] = Some(index);
+    let source = &typed.graph.source;
+    let mut went: Vec<Option<Disposition>> = vec![None; source.len()];
+    for part in parts(typed, partition) {
+        of_part(&part, &mut went);
+    }
+    let wanted = typed.graph.outputs.iter().map(|output| output.wire);
+    let needed = needed(typed, source, wanted);
+    let owners = owners(source, &needed, &went);
+    let inputs = inputs(&typed.graph);
+    let rest = |index: usize, entry: &SourceEntry| -> Disposition {
+        if inputs.contains(&index) {
+            Disposition::Residual(Refusal("graph input".into()))
+        } else if !needed[index] {
+            Disposition::Pruned
+        } else if let Some(reason) = options.exclusion(&entry.name, &entry.op) {
+            Disposition::Residual(reason)
+        } else if let Some(segment) = owners[index] {
+            Disposition::Folded(segment)
+        } else if is_control_flow(&entry.op) {
+            Disposition::Residual(Refusal("part of a loop or a condition".into()))
+        } else {
+            Disposition::Residual(Refusal(
+                "constant or no-op that no segment reads or makes".into(),
+            ))
         }
-    }
-    let owners = owners(typed, &segment_of);
-    let mut result: Vec<Disposition> = typed
-        .graph
-        .ids()
-        .map(|id| {
-            let node = typed.graph.node(id);
-            if let Some(index) = segment_of[id.index()] {
-                Disposition::Node(index)
-            } else if (0..count_slots(typed, id))
-                .any(|slot| typed.graph.is_input(WireId::new(id, slot)))
-            {
-                Disposition::Residual(Refusal("graph input".into()))
-            } else if !typed.needed[id.index()] {
-                Disposition::Pruned
-            } else if let Some(reason) = options.exclusion(&node.name, &node.op) {
-                Disposition::Residual(reason)
-            } else if let Some(index) = owners[id.index()] {
-                Disposition::Folded(index)
-            } else {
-                Disposition::Residual(Refusal(
-                    "constant or no-op that no segment reads or makes".into(),
-                ))
-            }
-        })
-        .collect();
-    for residual in &partition.residual {
-        result[residual.node.index()] = Disposition::Residual(residual.reason.clone());
-    }
-    result
+    };
+    let went = went.into_iter().zip(source.iter()).enumerate();
+    went.map(|(index, (went, entry))| went.unwrap_or_else(|| rest(index, entry)))
+        .collect()
 }
 
-fn count_slots(typed: &TypedGraph, id: NodeId) -> u32 {
-    u32::try_from(typed.facts[id.index()].len().max(1)).unwrap_or(u32::MAX)
+fn place(number: Option<u32>) -> Option<usize> {
+    usize::try_from(number?).ok()
+}
+
+/// The nodes that are in segments or run as steps.
+fn of_part(part: &Part<'_>, went: &mut [Option<Disposition>]) {
+    let graph = &part.typed.graph;
+    let mut set = |source: Option<u32>, disposition: Disposition| {
+        if let Some(slot) = place(source).and_then(|index| went.get_mut(index)) {
+            slot.get_or_insert(disposition);
+        }
+    };
+    for segment in &part.partition.segments {
+        for id in &segment.nodes {
+            set(graph.node(*id).source, Disposition::Node(segment.number));
+        }
+    }
+    for residual in &part.partition.residual {
+        let node = graph.node(residual.node);
+        set(node.source, Disposition::Residual(residual.reason.clone()));
+    }
+    for unit in &part.partition.order {
+        if let Unit::Call(id) = unit {
+            let node = graph.node(*id);
+            let what = if node.op.contains("While") { "loop" } else { "condition" };
+            let reason = Refusal(format!("{what} of the schedule"));
+            set(node.source, Disposition::Residual(reason));
+        }
+    }
+}
+
+/// The places of the nodes that the caller feeds.
+fn inputs(graph: &Graph) -> BTreeSet<usize> {
+    let inputs = graph.inputs.iter();
+    let nodes = inputs.map(|input| graph.node(input.wire.node).source);
+    nodes.filter_map(place).collect()
+}
+
+/// Which nodes of the source the outputs need.
+fn needed(
+    typed: &TypedGraph,
+    source: &[SourceEntry],
+    wanted: impl Iterator<Item = WireId>,
+) -> Vec<bool> {
+    let graph = &typed.graph;
+    let fed = inputs(graph);
+    let mut needed = vec![false; source.len()];
+    let names: BTreeMap<&str, usize> = source.iter().zip(0..).map(|(it, i)| (it.name.as_str(), i)).collect();
+    // An output that was redirected still has the name of the wire that was asked for.
+    let asked = graph.outputs.iter().filter_map(|output| {
+        let name = output.name.rsplit_once(':').map_or(output.name.as_str(), |(name, _)| name);
+        names.get(name).copied()
+    });
+    let made = wanted.filter_map(|wire| place(graph.node(wire.node).source));
+    let mut open: Vec<usize> = asked.chain(made).collect();
+    while let Some(index) = open.pop() {
+        if fed.contains(&index) {
+            continue;
+        }
+        if let (Some(seen), Some(entry)) = (needed.get_mut(index), source.get(index))
+            && !std::mem::replace(seen, true)
+        {
+            open.extend(entry.inputs.iter().filter_map(|from| place(Some(*from))));
+        }
+    }
+    needed
 }
 
 /// For each node that no longer exists: a segment that reads what it made, else one that makes
 /// what it passed on.
-fn owners(typed: &TypedGraph, segment_of: &[Option<usize>]) -> Vec<Option<usize>> {
-    let mut owners: Vec<Option<usize>> = vec![None; segment_of.len()];
-    for &id in typed.source_order.iter().rev() {
-        let reader = if typed.live[id.index()] {
-            segment_of[id.index()]
-        } else {
-            owners[id.index()]
-        };
-        if let Some(segment) = reader {
-            for wire in &typed.source_inputs[id.index()] {
-                let owner = &mut owners[wire.node.index()];
-                *owner = owner.or(Some(segment));
+fn owners(
+    source: &[SourceEntry],
+    needed: &[bool],
+    went: &[Option<Disposition>],
+) -> Vec<Option<usize>> {
+    let segment_of = |index: usize| match went.get(index) {
+        Some(Some(Disposition::Node(segment))) => Some(*segment),
+        _ => None,
+    };
+    let gone = |index: usize| went.get(index).is_some_and(Option::is_none);
+    let mut owners: Vec<Option<usize>> = vec![None; source.len()];
+    let mut open: Vec<(usize, usize)> = (0..source.len())
+        .filter(|index| needed[*index])
+        .filter_map(|index| Some((index, segment_of(index)?)))
+        .collect();
+    open.reverse();
+    while let Some((reader, segment)) = open.pop() {
+        for from in source[reader].inputs.iter().filter_map(|from| place(Some(*from))) {
+            if let Some(owner) = owners.get_mut(from)
+                && owner.is_none()
+                && gone(from)
+            {
+                *owner = Some(segment);
+                open.push((from, segment));
             }
         }
     }
-    for &id in &typed.source_order {
-        if typed.live[id.index()] || owners[id.index()].is_some() {
-            continue;
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); source.len()];
+    for (reader, entry) in source.iter().enumerate() {
+        for from in entry.inputs.iter().filter_map(|from| place(Some(*from))) {
+            if let Some(readers) = readers.get_mut(from) {
+                readers.push(reader);
+            }
         }
-        owners[id.index()] = typed.source_inputs[id.index()]
-            .iter()
-            .find_map(|wire| segment_of[wire.node.index()].or(owners[wire.node.index()]));
+    }
+    let mut open: Vec<(usize, usize)> = (0..source.len())
+        .filter_map(|index| Some((index, segment_of(index).or(owners[index])?)))
+        .collect();
+    open.reverse();
+    while let Some((maker, segment)) = open.pop() {
+        for &reader in &readers[maker] {
+            if needed[reader] && gone(reader) && owners[reader].is_none() {
+                owners[reader] = Some(segment);
+                open.push((reader, segment));
+            }
+        }
     }
     owners
 }

@@ -18,6 +18,7 @@ mod contract;
 mod dag;
 mod disposition;
 mod levels;
+mod parts;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use cluster::{Clustering, best};
 pub use dag::Dag;
 pub use disposition::{Disposition, dispositions};
+pub use parts::{CallParts, Part, parts};
 
-use tfjet_core::Target;
+use tfjet_core::{Shape, Target};
 
 use cluster::is_arithmetic;
 use segments::Segments;
@@ -76,8 +78,10 @@ impl PartitionOptions {
 /// A part of the graph for an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// `segment_0`, `segment_1`, ... in the order in which they can run.
+    /// `segment_0`, `segment_1`, ... as [`Segment::number`].
     pub name: String,
+    /// Its place among all segments, those of functions behind those of the graph that calls them.
+    pub number: usize,
     /// Nodes in topological order.
     pub nodes: Vec<NodeId>,
     /// Wires that enter, constants not among them.
@@ -104,6 +108,8 @@ pub enum Unit {
     Segment(usize),
     /// A residual op.
     Residual(NodeId),
+    /// A loop or a condition.
+    Call(NodeId),
 }
 
 /// The graph in parts.
@@ -111,11 +117,14 @@ pub enum Unit {
 pub struct Partition {
     /// Segments in the order in which they can run.
     pub segments: Vec<Segment>,
-    /// Live nodes that stay outside.
+    /// Live nodes that stay outside, loops and conditions not among them.
     pub residual: Vec<Residual>,
+    /// The parts of what loops and conditions call.
+    pub calls: BTreeMap<NodeId, CallParts>,
     /// Segments and residual ops in an order in which everything is made before it is read.
     pub order: Vec<Unit>,
-    /// Floating-point operations of the whole graph.
+    /// Floating-point operations of the whole graph: of a loop as often as it runs, once where that
+    /// is not known, of a condition those of its larger side.
     pub flops: u64,
     /// Nodes in segments and residual ops, in topological order: the graph's live nodes but those
     /// that compute only sizes which segments work out themselves.
@@ -125,41 +134,61 @@ pub struct Partition {
 impl Partition {
     /// Share of the floating-point operations inside segments, 0..=1.
     pub fn flops_inside(&self) -> f64 {
-        let inside: u64 = self.segments.iter().map(|segment| segment.flops).sum();
         if self.flops == 0 {
             0.0
         } else {
-            inside as f64 / self.flops as f64
+            self.inside() as f64 / self.flops as f64
         }
     }
 }
 
-/// Why a live node is no candidate, or `None` where it is one.
-fn refusal(typed: &TypedGraph, id: NodeId, options: &PartitionOptions) -> Option<Refusal> {
+/// Why a live node is no candidate, or `None` where it is one. In a function all sizes have to
+/// follow from `symbols`, the sizes of the model's inputs.
+fn refusal(
+    typed: &TypedGraph,
+    id: NodeId,
+    options: &PartitionOptions,
+    symbols: Option<&BTreeSet<String>>,
+) -> Option<Refusal> {
     let node = typed.graph.node(id);
     if let Some(excluded) = options.exclusion(&node.name, &node.op) {
         return Some(excluded);
     }
-    if let Some(frame) = &typed.frames[id.index()] {
-        return Some(Refusal(format!(
-            "it lies in the while frame `{frame}`: control flow is not supported yet"
-        )));
-    }
     if is_control_flow(&node.op) {
-        return Some(Refusal(format!(
-            "op type {} is control flow, which is not supported yet",
-            node.op
-        )));
+        return Some(Refusal(format!("op type {} is control flow", node.op)));
     }
     if typed.derived[id.index()] {
         return Some(Refusal(
             "it computes sizes only, as engines do for themselves".into(),
         ));
     }
+    if let Some(symbols) = symbols
+        && let Some(wire) = changing(typed, id, symbols)
+    {
+        return Some(Refusal(format!(
+            "the size of `{}` changes between passes of a loop or follows from values",
+            typed.graph.wire_name(wire)
+        )));
+    }
     validate(typed, id, &options.target).err()
 }
 
-/// Is the op one of TensorFlow's control-flow primitives or of the state that loops carry?
+/// A wire of a node with a size that follows from something else than `symbols`.
+fn changing(typed: &TypedGraph, id: NodeId, symbols: &BTreeSet<String>) -> Option<WireId> {
+    let slots = u32::try_from(typed.facts[id.index()].len()).unwrap_or(0);
+    let made = (0..slots).map(|slot| WireId::new(id, slot));
+    let mut wires = typed.graph.node(id).inputs.iter().copied().chain(made);
+    wires.find(|wire| {
+        let shape = typed.fact(*wire).shape.as_ref();
+        let mut dims = shape.into_iter().flat_map(Shape::dims);
+        dims.any(|dim| {
+            let size = typed.sizes.formula(dim);
+            size.symbols().iter().any(|symbol| !symbols.contains(*symbol))
+        })
+    })
+}
+
+/// Is the op one of TensorFlow's control-flow primitives, or of the arrays of its first version?
 pub fn is_control_flow(op: &str) -> bool {
     matches!(
         op,
@@ -181,16 +210,34 @@ pub fn is_control_flow(op: &str) -> bool {
             | "PartitionedCall"
             | "StatefulPartitionedCall"
             | "Case"
+            | "StatelessCase"
     ) || op.starts_with("TensorArray")
-        || op.starts_with("TensorList")
 }
 
-/// Partitions a typed graph.
+/// Partitions a typed graph and the functions that it calls.
 pub fn partition(typed: &TypedGraph, options: &PartitionOptions) -> Partition {
+    let shapes = typed.graph.inputs.iter().filter_map(|it| it.shape.as_ref());
+    let dims = shapes.flat_map(Shape::dims).map(|dim| typed.sizes.formula(dim));
+    let symbols = dims.flat_map(|size| {
+        let symbols: Vec<String> = size.symbols().into_iter().map(str::to_owned).collect();
+        symbols
+    });
+    let symbols: BTreeSet<String> = symbols.collect();
+    let mut partition = partition_graph(typed, options, None, &symbols);
+    partition.number(&mut 0);
+    partition
+}
+
+fn partition_graph(
+    typed: &TypedGraph,
+    options: &PartitionOptions,
+    allowed: Option<&BTreeSet<String>>,
+    symbols: &BTreeSet<String>,
+) -> Partition {
     let order = computed(typed, &|_| false);
     let refusals: BTreeMap<NodeId, Refusal> = order
         .iter()
-        .filter_map(|&id| Some((id, refusal(typed, id, options)?)))
+        .filter_map(|&id| Some((id, refusal(typed, id, options, allowed)?)))
         .collect();
     let clusters = best(
         typed,
@@ -199,7 +246,24 @@ pub fn partition(typed: &TypedGraph, options: &PartitionOptions) -> Partition {
         options.min_segment_size,
     );
     let order = computed(typed, &|id| clusters.of(id).is_some());
-    assemble(typed, order, &clusters, refusals, options)
+    let mut partition = assemble(typed, order, &clusters, refusals, options);
+    for unit in &partition.order {
+        if let Unit::Call(id) = unit
+            && let Some(call) = typed.functions.get(id)
+        {
+            let functions = call.functions.iter();
+            let parts = CallParts {
+                functions: functions
+                    .map(|function| partition_graph(function, options, Some(symbols), symbols))
+                    .collect(),
+                is_loop: typed.graph.node(*id).op.contains("While"),
+                trips: call.trips,
+            };
+            partition.flops = partition.flops.saturating_add(parts.flops());
+            partition.calls.insert(*id, parts);
+        }
+    }
+    partition
 }
 
 fn assemble(
@@ -213,7 +277,10 @@ fn assemble(
     let segments = Segments::new(typed, &order, clusters);
     for unit in segments.order() {
         match unit {
-            Unit::Residual(node) => {
+            Unit::Residual(node) if typed.functions.contains_key(&node) => {
+                partition.order.push(Unit::Call(node));
+            }
+            Unit::Residual(node) | Unit::Call(node) => {
                 let reason = refusals
                     .remove(&node)
                     .unwrap_or_else(|| left_out(typed, node, options));
@@ -222,12 +289,13 @@ fn assemble(
             }
             Unit::Segment(cluster) => {
                 let index = partition.segments.len();
-                partition.segments.push(segments.segment(cluster, index));
+                partition.segments.push(segments.segment(cluster));
                 partition.order.push(Unit::Segment(index));
             }
         }
     }
-    partition.flops = order.iter().map(|&id| flops(typed, id)).sum();
+    let plain = order.iter().filter(|id| !typed.functions.contains_key(*id));
+    partition.flops = plain.map(|&id| flops(typed, id)).sum();
     partition.computed = order;
     partition
 }

@@ -61,7 +61,7 @@ impl<'a> Segments<'a> {
                 .members
                 .get(&cluster)
                 .map_or(&[], |members| &members.inputs),
-            Unit::Residual(id) => &self.typed.graph.node(id).inputs,
+            Unit::Residual(id) | Unit::Call(id) => &self.typed.graph.node(id).inputs,
         }
     }
 
@@ -82,17 +82,9 @@ impl<'a> Segments<'a> {
                 }
                 stack.push((current, true));
                 for wire in self.reads(current).iter().rev() {
-                    let closes_loop = match current {
-                        Unit::Residual(id) => {
-                            typed.graph.node(id).op == "Merge"
-                                && typed.graph.node(wire.node).op == "NextIteration"
-                        }
-                        Unit::Segment(_) => false,
-                    };
                     if self.computed.contains(&wire.node)
                         && !typed.graph.is_input(*wire)
                         && typed.fact(*wire).value.is_none()
-                        && !closes_loop
                         && self.unit(wire.node) != current
                     {
                         stack.push((self.unit(wire.node), false));
@@ -103,8 +95,8 @@ impl<'a> Segments<'a> {
         order
     }
 
-    /// The segment of a cluster, as number `index`.
-    pub(super) fn segment(&self, cluster: usize, index: usize) -> Segment {
+    /// The segment of a cluster, without its number.
+    pub(super) fn segment(&self, cluster: usize) -> Segment {
         let typed = self.typed;
         let (nodes, inputs) = match self.members.get(&cluster) {
             Some(members) => (members.nodes.clone(), members.inputs.clone()),
@@ -125,7 +117,8 @@ impl<'a> Segments<'a> {
             .filter(|wire| !typed.graph.is_input(*wire) && typed.fact(*wire).value.is_none())
             .collect();
         Segment {
-            name: format!("segment_{index}"),
+            name: String::new(),
+            number: 0,
             flops: nodes.iter().map(|&id| flops(typed, id)).sum(),
             nodes,
             inputs,
@@ -137,7 +130,7 @@ impl<'a> Segments<'a> {
 fn key(unit: Unit) -> (usize, usize) {
     match unit {
         Unit::Segment(cluster) => (0, cluster),
-        Unit::Residual(id) => (1, id.index()),
+        Unit::Residual(id) | Unit::Call(id) => (1, id.index()),
     }
 }
 

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use tfjet_core::{DType, TensorError};
 
+use super::checkpoint::CheckpointProblem;
+use super::function::FunctionProblem;
+
 /// A file that is no graph that can be read. Displays as one line.
 #[derive(Debug)]
 pub struct ImportError {
@@ -46,16 +49,108 @@ pub enum ImportProblem {
     #[error("not a regular file")]
     NotAFile,
     /// Neither a SavedModel nor a TensorFlow.js model lies in the directory.
-    #[error("a directory without model.json: name the graph's file")]
-    Directory,
-    /// A SavedModel, as a directory or its `saved_model.pb`.
-    #[error("SavedModel is not yet supported; freeze it to a GraphDef (.pb) first")]
-    SavedModel,
-    /// A checkpoint's `.meta` file.
     #[error(
-        "a MetaGraphDef (.meta of a checkpoint) holds no weights; freeze it to a GraphDef (.pb) first"
+        "a directory without saved_model.pb or model.json: name a SavedModel's directory or the graph's file"
     )]
-    MetaGraph,
+    Directory,
+    /// The `variables` directory of a SavedModel.
+    #[error(
+        "a directory with variables only: name the SavedModel's directory, the one with saved_model.pb"
+    )]
+    VariablesOnly,
+    /// A directory with checkpoints.
+    #[error("a directory with checkpoints: name the graph's file, {0}")]
+    Checkpoints(String),
+    /// A part of a checkpoint.
+    #[error(
+        "a part of a checkpoint, which holds variables and no graph: name the .meta file, or the SavedModel's directory"
+    )]
+    CheckpointPart,
+    /// A SavedModel in parts, as very large ones are written.
+    #[error("a SavedModel whose graph is split (saved_model.cpb) is not supported")]
+    SplitSavedModel,
+    /// A model in one of Keras' own formats.
+    #[error(
+        "{0} is not a TensorFlow graph; load it with keras.saving.load_model, call model.export(\"DIR\") (Keras 2: model.save(\"DIR\", save_format=\"tf\")), and convert DIR"
+    )]
+    Keras(&'static str),
+    /// No graph of a SavedModel has the tags.
+    #[error("no graph with the tags {wanted}; there are {there}; choose with --tag")]
+    Tags {
+        /// Tags asked for.
+        wanted: String,
+        /// Tags of each graph.
+        there: String,
+    },
+    /// No signature of the name.
+    #[error("no signature `{name}`; there are {there}{near}; choose with --signature")]
+    NoSignature {
+        /// Name asked for.
+        name: String,
+        /// Names that there are.
+        there: String,
+        /// Names like it.
+        near: String,
+    },
+    /// Not one signature.
+    #[error(
+        "no signatures: export the model with tf.saved_model.save(model, DIR, signatures=FUNCTION), or name outputs with --output"
+    )]
+    NoSignatures,
+    /// Nothing that could be an output.
+    #[error("no outputs found: name some with --output")]
+    NoOutputs,
+    /// A function that cannot be inlined.
+    #[error("function `{function}` {problem}")]
+    Function {
+        /// Its name.
+        function: String,
+        /// What is wrong with it.
+        problem: FunctionProblem,
+    },
+    /// A node that cannot be frozen.
+    #[error("node `{node}` ({op}) {why}")]
+    NotFrozen {
+        /// The node.
+        node: String,
+        /// Its op.
+        op: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A graph with variables and nothing with their values.
+    #[error(
+        "node `{node}` ({op}) is a variable, and the file holds no values: name the checkpoint with --checkpoint, or freeze the graph first"
+    )]
+    NoCheckpoint {
+        /// The node.
+        node: String,
+        /// Its op.
+        op: String,
+    },
+    /// A checkpoint that cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointProblem),
+    /// A checkpoint's variable that is not the graph's.
+    #[error(
+        "node `{node}`: the checkpoint's variable `{key}` is {found}, which is not what the graph declares"
+    )]
+    VariableType {
+        /// The node that holds the variable.
+        node: String,
+        /// Key in the checkpoint.
+        key: String,
+        /// Type and shape in the checkpoint.
+        found: String,
+    },
+    /// A part of a variable that cannot be understood.
+    #[error("node `{node}`: `{text}` names no part of a variable")]
+    Partition {
+        /// The node that holds the part.
+        node: String,
+        /// As written.
+        text: String,
+    },
     /// A Keras model in TensorFlow.js form.
     #[error(
         "a TensorFlow.js layers model is not supported; convert it to a graph model (tensorflowjs_converter --output_format=tfjs_graph_model)"
@@ -63,12 +158,12 @@ pub enum ImportProblem {
     LayersModel,
     /// A file of another program.
     #[error(
-        "{0} is not a TensorFlow graph; expected a frozen GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json"
+        "{0} is not a TensorFlow graph; expected a SavedModel, a GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json"
     )]
     Foreign(&'static str),
     /// Nothing that is known starts like this.
     #[error(
-        "not a TensorFlow graph: starts with {0}; expected a frozen GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json"
+        "not a TensorFlow graph: starts with {0}; expected a SavedModel, a GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json"
     )]
     Unrecognised(String),
     /// No bytes.

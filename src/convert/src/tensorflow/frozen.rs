@@ -6,8 +6,10 @@ use prost::{DecodeError, Message};
 
 use super::error::{ImportError, ImportProblem};
 use super::node::GraphCollector;
-use super::proto::{FunctionDefLibrary, MetaGraphDef, NodeDef, VersionDef};
-use super::{Format, Importer, SourceGraph, read_file, sniff};
+use super::proto::{FunctionDefLibrary, GraphDef, MetaGraphDef, NodeDef, VersionDef};
+use super::refuse::is_variable;
+use super::restore::Variables;
+use super::{Format, ImportOptions, Importer, SourceGraph, meta_graph, read_file, sniff};
 
 /// Reads a binary `GraphDef`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,31 +24,75 @@ impl Importer for FrozenGraphImporter {
         sniff::starts_with_graph_field(head)
     }
 
-    fn import(&self, path: &Path) -> Result<SourceGraph, ImportError> {
+    fn import(&self, path: &Path, options: &ImportOptions) -> Result<SourceGraph, ImportError> {
         read_file(path)
-            .and_then(|bytes| decode(Bytes::from(bytes)))
+            .and_then(|bytes| decode(Bytes::from(bytes), path, options))
             .map_err(|problem| problem.at(path))
     }
 }
 
-pub(super) fn decode(bytes: Bytes) -> Result<SourceGraph, ImportProblem> {
-    decode_fields(bytes.clone()).map_err(|problem| {
-        let is_meta_graph = MetaGraphDef::decode(bytes).is_ok_and(|meta| {
-            let nodes = meta.graph_def.unwrap_or_default().node;
-            !nodes.is_empty() && nodes.iter().all(|node| !node.op.is_empty())
-        });
-        if is_meta_graph {
-            ImportProblem::MetaGraph
-        } else {
-            problem
+pub(super) fn decode(
+    bytes: Bytes,
+    path: &Path,
+    options: &ImportOptions,
+) -> Result<SourceGraph, ImportProblem> {
+    let problem = match decode_fields(bytes.clone(), options) {
+        Ok(Some(graph)) => return Ok(graph),
+        Ok(None) => {
+            let graph = GraphDef::decode(bytes).map_err(|error| ImportProblem::Protobuf {
+                what: "the graph".into(),
+                offset: 0,
+                cause: cause(&error),
+            })?;
+            return import_graph(graph, Format::FrozenGraph, options);
         }
-    })
+        Err(problem) => problem,
+    };
+    match MetaGraphDef::decode(bytes) {
+        Ok(meta) if is_meta_graph(&meta) => meta_graph::import(meta, path, options),
+        _ => Err(problem),
+    }
+}
+
+fn is_meta_graph(meta: &MetaGraphDef) -> bool {
+    let nodes = meta.graph_def.iter().flat_map(|graph| &graph.node);
+    let mut nodes = nodes.peekable();
+    nodes.peek().is_some() && nodes.all(|node| !node.op.is_empty())
+}
+
+/// The graph with its calls inlined, and frozen where it has variables.
+pub(super) fn import_graph(
+    graph: GraphDef,
+    format: Format,
+    options: &ImportOptions,
+) -> Result<SourceGraph, ImportProblem> {
+    if graph.node.iter().any(|node| is_variable(&node.op)) {
+        let meta = MetaGraphDef {
+            graph_def: Some(graph),
+            ..MetaGraphDef::default()
+        };
+        let prefix = options.checkpoint.as_deref().map(Variables::prefix);
+        let format = if prefix.is_some() { Format::Checkpoint } else { format };
+        return meta_graph::freeze(meta, format, options, prefix);
+    }
+    let mut collector = GraphCollector::new(format);
+    for node in graph.node {
+        collector.push(node)?;
+    }
+    collector.add_library(graph.library.unwrap_or_default());
+    collector.set_producer(graph.versions.unwrap_or_default().producer);
+    collector.finish(&options.outputs)
 }
 
 /// Decodes field by field, so that the messages of one node only are held beside the nodes.
-fn decode_fields(mut rest: Bytes) -> Result<SourceGraph, ImportProblem> {
+/// `None` for a graph with variables.
+fn decode_fields(
+    mut rest: Bytes,
+    options: &ImportOptions,
+) -> Result<Option<SourceGraph>, ImportProblem> {
     let total = rest.len();
     let mut graph = GraphCollector::new(Format::FrozenGraph);
+    let mut has_variables = false;
     while rest.has_remaining() {
         let start = total - rest.remaining();
         let damaged = |what: String, cause: String| ImportProblem::Protobuf {
@@ -67,7 +113,11 @@ fn decode_fields(mut rest: Bytes) -> Result<SourceGraph, ImportProblem> {
                 let contents = take_field(&mut rest, total, &what)?;
                 let in_field = |error: DecodeError| damaged(what, cause(&error));
                 match field {
-                    1 => graph.push(NodeDef::decode(contents).map_err(in_field)?)?,
+                    1 => {
+                        let node = NodeDef::decode(contents).map_err(in_field)?;
+                        has_variables |= is_variable(&node.op);
+                        graph.push(node)?;
+                    }
                     2 => graph.add_library(FunctionDefLibrary::decode(contents).map_err(in_field)?),
                     4 => {
                         graph
@@ -84,7 +134,10 @@ fn decode_fields(mut rest: Bytes) -> Result<SourceGraph, ImportProblem> {
             other => return Err(damaged(what, format!("unexpected wire type {other:?}"))),
         }
     }
-    graph.finish()
+    if has_variables {
+        return Ok(None);
+    }
+    graph.finish(&options.outputs).map(Some)
 }
 
 /// The node by its position, and by its name where that is readable. `field` starts with the
@@ -123,7 +176,7 @@ fn take_field(rest: &mut Bytes, total: usize, what: &str) -> Result<Bytes, Impor
 }
 
 /// What the decoder says, without its preamble and with the innermost fields only.
-fn cause(error: &DecodeError) -> String {
+pub(super) fn cause(error: &DecodeError) -> String {
     const MAX_PARTS: usize = 6;
     let message = error.to_string();
     let parts: Vec<&str> = message.split(": ").skip(1).collect();

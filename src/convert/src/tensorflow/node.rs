@@ -1,18 +1,57 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tfjet_core::{AttrValue, Attrs};
 
 use super::attr::attr_value;
 use super::error::ImportProblem;
+use super::function::Library;
+use super::functions::Functions;
 use super::proto::{FunctionDefLibrary, NodeDef};
 use super::tensor::RepeatBudget;
 use super::{Format, Signature, SourceGraph, SourceNode};
+
+/// The node with all its attributes; `index` is its place among the nodes.
+pub(super) fn source_node(
+    node: NodeDef,
+    index: usize,
+    budget: &mut RepeatBudget,
+) -> Result<SourceNode, ImportProblem> {
+    if node.name.is_empty() {
+        return Err(ImportProblem::UnnamedNode(index));
+    }
+    if node.op.is_empty() {
+        return Err(ImportProblem::NoOp(node.name));
+    }
+    let mut attrs = Attrs::default();
+    for (attr, value) in node.attr {
+        match attr_value(value, budget) {
+            Ok(value) => attrs.insert(attr, value),
+            Err(problem) => {
+                return Err(ImportProblem::Attr {
+                    node: node.name,
+                    op: node.op,
+                    attr,
+                    problem,
+                });
+            }
+        }
+    }
+    Ok(SourceNode {
+        name: node.name,
+        op: node.op,
+        device: node.device,
+        inputs: node.input,
+        attrs,
+    })
+}
 
 /// Builds a [`SourceGraph`] node by node.
 pub(super) struct GraphCollector {
     graph: SourceGraph,
     names: HashSet<String>,
     budget: RepeatBudget,
+    library: FunctionDefLibrary,
+    constants: HashMap<String, AttrValue>,
 }
 
 impl GraphCollector {
@@ -24,9 +63,12 @@ impl GraphCollector {
                 functions: Vec::new(),
                 producer: 0,
                 format,
+                notes: Vec::new(),
             },
             names: HashSet::new(),
             budget: RepeatBudget::default(),
+            library: FunctionDefLibrary::default(),
+            constants: HashMap::new(),
         }
     }
 
@@ -36,36 +78,11 @@ impl GraphCollector {
     }
 
     pub(super) fn push(&mut self, node: NodeDef) -> Result<(), ImportProblem> {
-        if node.name.is_empty() {
-            return Err(ImportProblem::UnnamedNode(self.len()));
-        }
-        if node.op.is_empty() {
-            return Err(ImportProblem::NoOp(node.name));
-        }
+        let node = source_node(node, self.len(), &mut self.budget)?;
         if !self.names.insert(node.name.clone()) {
             return Err(ImportProblem::DuplicateNode(node.name));
         }
-        let mut attrs = Attrs::default();
-        for (attr, value) in node.attr {
-            match attr_value(value, &mut self.budget) {
-                Ok(value) => attrs.insert(attr, value),
-                Err(problem) => {
-                    return Err(ImportProblem::Attr {
-                        node: node.name,
-                        op: node.op,
-                        attr,
-                        problem,
-                    });
-                }
-            }
-        }
-        self.graph.nodes.push(SourceNode {
-            name: node.name,
-            op: node.op,
-            device: node.device,
-            inputs: node.input,
-            attrs,
-        });
+        self.graph.nodes.push(node);
         Ok(())
     }
 
@@ -84,13 +101,12 @@ impl GraphCollector {
     }
 
     pub(super) fn add_library(&mut self, library: FunctionDefLibrary) {
-        let names = library
-            .function
-            .into_iter()
-            .filter_map(|function| function.signature);
-        self.graph
-            .functions
-            .extend(names.map(|signature| signature.name));
+        self.library.function.extend(library.function);
+    }
+
+    /// Gives a Const node of the library's functions its value.
+    pub(super) fn add_function_constant(&mut self, node: String, value: AttrValue) {
+        self.constants.insert(node, value);
     }
 
     pub(super) fn set_producer(&mut self, producer: i32) {
@@ -101,10 +117,14 @@ impl GraphCollector {
         self.graph.signature = Some(signature);
     }
 
-    pub(super) fn finish(self) -> Result<SourceGraph, ImportProblem> {
+    /// The graph, its calls inlined; a node that `keep` names keeps its name.
+    pub(super) fn finish(mut self, keep: &[String]) -> Result<SourceGraph, ImportProblem> {
         if self.graph.nodes.is_empty() {
             return Err(ImportProblem::EmptyGraph);
         }
+        let library = Library::new(self.library, self.constants)?;
+        let mut functions = Functions::new(library, self.budget);
+        functions.resolve(&mut self.graph, keep)?;
         Ok(self.graph)
     }
 }

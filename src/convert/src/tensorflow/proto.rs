@@ -16,8 +16,10 @@ pub(super) mod generated {
 }
 
 pub(super) use generated::{
-    AttrValue, DataType, FunctionDefLibrary, GraphDef, MetaGraphDef, NodeDef, TensorInfo,
-    TensorProto, TensorShapeProto, VersionDef, attr_value, tensor_shape_proto,
+    AttrValue, BundleEntryProto, BundleHeaderProto, DataType, FunctionDef, FunctionDefLibrary,
+    GraphDef, MetaGraphDef, NodeDef, SavedModel, SaverDef, SignatureDef, TensorInfo, TensorProto,
+    TensorShapeProto, TensorSliceProto, TrackableObjectGraph, VersionDef, attr_value,
+    tensor_shape_proto,
 };
 
 static DESCRIPTORS: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| {
@@ -27,11 +29,15 @@ static DESCRIPTORS: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| 
 
 /// The embedded description of message `M`.
 pub(super) fn descriptor<M: Name>() -> Result<MessageDescriptor, String> {
-    let name = M::full_name();
+    descriptor_of(&M::full_name())
+}
+
+/// The embedded description of the message called `name`.
+pub(super) fn descriptor_of(name: &str) -> Result<MessageDescriptor, String> {
     DESCRIPTORS
         .as_ref()
         .map_err(Clone::clone)?
-        .get_message_by_name(&name)
+        .get_message_by_name(name)
         .ok_or_else(|| format!("no description of {name}"))
 }
 
@@ -75,6 +81,8 @@ mod tests {
             descriptor::<GraphDef>(),
             descriptor::<NodeDef>(),
             descriptor::<TensorInfo>(),
+            descriptor_of("tensorflow.text.SavedModel"),
+            descriptor_of("tensorflow.text.MetaGraphDef"),
         ] {
             assert!(found.is_ok(), "{found:?}");
         }

@@ -2,14 +2,9 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::error::ImportProblem;
 
-const SIGNATURES: [(usize, &[u8], &str); 20] = [
+const SIGNATURES: [(usize, &[u8], &str); 19] = [
     (4, b"TFL3", "a TensorFlow Lite model"),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
-    (
-        0,
-        b"PK\x03\x04",
-        "a zip archive (Keras .keras, PyTorch .pt, .npz)",
-    ),
+    (0, b"PK\x03\x04", "a zip archive (PyTorch .pt, .npz)"),
     (0, b"\x80\x02", "a Python pickle"),
     (0, b"\x80\x03", "a Python pickle"),
     (0, b"\x80\x04", "a Python pickle"),
@@ -35,6 +30,12 @@ const SIGNATURES: [(usize, &[u8], &str); 20] = [
 
 /// Refuses by name what other programs write.
 pub(super) fn foreign(head: &[u8]) -> Option<ImportProblem> {
+    if head.starts_with(b"\x89HDF\r\n\x1a\n") {
+        return Some(ImportProblem::Keras("an HDF5 file (Keras .h5)"));
+    }
+    if head.starts_with(b"PK\x03\x04") && is_keras_archive(head) {
+        return Some(ImportProblem::Keras("a Keras archive (.keras)"));
+    }
     let known = SIGNATURES.iter().find(|(offset, signature, _)| {
         head.get(*offset..)
             .is_some_and(|rest| rest.starts_with(signature))
@@ -43,7 +44,6 @@ pub(super) fn foreign(head: &[u8]) -> Option<ImportProblem> {
         return Some(ImportProblem::Foreign(what));
     }
     match head {
-        [0x08, 0x01, 0x12, ..] => return Some(ImportProblem::SavedModel),
         [
             0x08,
             0x03..=0x20,
@@ -55,12 +55,31 @@ pub(super) fn foreign(head: &[u8]) -> Option<ImportProblem> {
         _ => {}
     }
     match text_start(head)? {
-        start if start.starts_with("saved_model_schema_version") => Some(ImportProblem::SavedModel),
-        start if start.starts_with("meta_graphs") => Some(ImportProblem::SavedModel),
-        start if start.starts_with("meta_info_def") => Some(ImportProblem::MetaGraph),
         start if start.starts_with('<') => Some(ImportProblem::Foreign("an HTML or XML document")),
         _ => None,
     }
+}
+
+/// Is the archive's first file one that Keras puts there?
+fn is_keras_archive(head: &[u8]) -> bool {
+    const NAME_AT: usize = 30;
+    let name = head.get(NAME_AT..).unwrap_or_default();
+    let files = ["metadata.json", "config.json", "model.weights.h5"];
+    files.iter().any(|file| name.starts_with(file.as_bytes()))
+}
+
+/// Does the head start as a SavedModel's, binary or text?
+pub(super) fn starts_with_saved_model(head: &[u8]) -> bool {
+    let is_text = |start: &str| {
+        start.starts_with("saved_model_schema_version") || start.starts_with("meta_graphs")
+    };
+    head.starts_with(&[0x08, 0x01, 0x12]) || text_start(head).is_some_and(is_text)
+}
+
+/// Does the head start as the text of a MetaGraphDef?
+pub(super) fn starts_with_meta_graph_text(head: &[u8]) -> bool {
+    let fields = ["meta_info_def", "graph_def", "saver_def", "collection_def", "signature_def"];
+    text_start(head).is_some_and(|start| fields.iter().any(|field| start.starts_with(field)))
 }
 
 /// The text from its first character that is neither space nor comment, where `head` is text.

@@ -1,12 +1,13 @@
 use std::path::Path;
 
+use prost::Name;
 use prost_reflect::DynamicMessage;
 use prost_reflect::text_format::ParseError;
 
 use super::error::{ImportError, ImportProblem};
-use super::node::GraphCollector;
-use super::proto::{GraphDef, descriptor};
-use super::{Format, Importer, SourceGraph, read_file, sniff};
+use super::frozen::import_graph;
+use super::proto::{GraphDef, descriptor_of};
+use super::{Format, ImportOptions, Importer, SourceGraph, read_file, sniff};
 
 /// Reads a `GraphDef` in protobuf's text format.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,32 +22,31 @@ impl Importer for TextGraphImporter {
         sniff::starts_with_text_field(head)
     }
 
-    fn import(&self, path: &Path) -> Result<SourceGraph, ImportError> {
+    fn import(&self, path: &Path, options: &ImportOptions) -> Result<SourceGraph, ImportError> {
         read_file(path)
-            .and_then(|bytes| parse(&bytes))
+            .and_then(|bytes| graph_def(&bytes))
+            .and_then(|graph| import_graph(graph, Format::TextGraph, options))
             .map_err(|problem| problem.at(path))
     }
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<SourceGraph, ImportProblem> {
+/// The `GraphDef` that the text is.
+pub(super) fn graph_def(bytes: &[u8]) -> Result<GraphDef, ImportProblem> {
+    let message = message(bytes, &GraphDef::full_name())?;
+    message
+        .transcode_to()
+        .map_err(|error| at(bytes, 0, error.to_string()))
+}
+
+/// The message of type `name` that the text is.
+pub(super) fn message(bytes: &[u8], name: &str) -> Result<DynamicMessage, ImportProblem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| at(bytes, error.valid_up_to(), "not UTF-8 text".into()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_nesting(text.as_bytes())?;
-    let internal = |cause| at(text.as_bytes(), 0, cause);
-    let descriptor = descriptor::<GraphDef>().map_err(internal)?;
-    let graph: GraphDef = DynamicMessage::parse_text_format(descriptor, text)
-        .map_err(|error| at(text.as_bytes(), offset(&error, text), error.to_string()))?
-        .transcode_to()
-        .map_err(|error| internal(error.to_string()))?;
-
-    let mut collector = GraphCollector::new(Format::TextGraph);
-    for node in graph.node {
-        collector.push(node)?;
-    }
-    collector.add_library(graph.library.unwrap_or_default());
-    collector.set_producer(graph.versions.unwrap_or_default().producer);
-    collector.finish()
+    let descriptor = descriptor_of(name).map_err(|cause| at(text.as_bytes(), 0, cause))?;
+    DynamicMessage::parse_text_format(descriptor, text)
+        .map_err(|error| at(text.as_bytes(), offset(&error, text), error.to_string()))
 }
 
 /// Where the parser stopped; an error without a place is the unexpected end of the text.
@@ -109,6 +109,10 @@ mod tests {
 
     use super::*;
 
+    fn parse(text: &[u8]) -> Result<SourceGraph, ImportProblem> {
+        import_graph(graph_def(text)?, Format::TextGraph, &ImportOptions::default())
+    }
+
     const GRAPH: &str = r#"# A comment { with " marks
 node {
   name: "x" op: 'Placeholder'
@@ -129,7 +133,6 @@ versions { producer: 987 }
     fn reads_nodes_attributes_and_versions() {
         let graph = parse(GRAPH.as_bytes()).unwrap();
         assert_eq!((graph.producer, graph.format), (987, Format::TextGraph));
-        assert_eq!(graph.functions, ["f"]);
         let [x, c, y] = &graph.nodes[..] else {
             panic!("{:?}", graph.nodes);
         };

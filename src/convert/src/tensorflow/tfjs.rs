@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::Deserialize;
+use tfjet_core::AttrValue;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::attr::{dtype, shape};
@@ -11,7 +12,8 @@ use super::node::GraphCollector;
 use super::proto::attr_value::Value;
 use super::proto::{FunctionDefLibrary, Json, LenientJson, NodeDef, TensorInfo, VersionDef};
 use super::shards::{Weights, WeightsGroup};
-use super::{Format, Importer, Signature, SignatureTensor, SourceGraph, read_file, sniff};
+use super::weights::Weight;
+use super::{Format, ImportOptions, Importer, Signature, SignatureTensor, SourceGraph, read_file, sniff};
 
 /// Reads a TensorFlow.js graph model: `model.json`, and the weight shards beside it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,16 +28,20 @@ impl Importer for TensorFlowJsImporter {
         sniff::text_start(head).is_some_and(|start| start.starts_with('{'))
     }
 
-    fn import(&self, path: &Path) -> Result<SourceGraph, ImportError> {
+    fn import(&self, path: &Path, options: &ImportOptions) -> Result<SourceGraph, ImportError> {
         let directory = path.parent().unwrap_or(Path::new(""));
         read_file(path)
-            .and_then(|bytes| parse(&bytes, directory))
+            .and_then(|bytes| parse(&bytes, directory, options))
             .map_err(|problem| problem.at(path))
     }
 }
 
 /// Reads the text of `model.json`; the weights lie in `directory`.
-pub(super) fn parse(bytes: &[u8], directory: &Path) -> Result<SourceGraph, ImportProblem> {
+pub(super) fn parse(
+    bytes: &[u8],
+    directory: &Path,
+    options: &ImportOptions,
+) -> Result<SourceGraph, ImportProblem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     check_kind(bytes)?;
     let model: Model = serde_json::from_slice(bytes)?;
@@ -62,8 +68,13 @@ pub(super) fn parse(bytes: &[u8], directory: &Path) -> Result<SourceGraph, Impor
         .model_initializer
         .iter()
         .flat_map(|topology| &topology.node);
-    for node in in_functions.chain(in_initializer.map(|Json(node)| node)) {
+    for node in in_initializer.map(|Json(node)| node) {
         weights.remove(&node.name);
+    }
+    for node in in_functions {
+        if let Some(weight) = weights.remove(&node.name) {
+            graph.add_function_constant(node.name.clone(), value(node, weight)?);
+        }
     }
     if let Some(name) = weights.first_left() {
         return Err(ImportProblem::WeightWithoutConst(name));
@@ -84,7 +95,7 @@ pub(super) fn parse(bytes: &[u8], directory: &Path) -> Result<SourceGraph, Impor
             graph.set_signature(signature);
         }
     }
-    graph.finish()
+    graph.finish(&options.outputs)
 }
 
 fn push_constant(
@@ -95,17 +106,22 @@ fn push_constant(
     let Some(weight) = weights.remove(&node.name) else {
         return Err(ImportProblem::ConstWithoutWeight(node.name));
     };
+    let value = value(&node, weight)?;
+    graph.push_constant(node, value)
+}
+
+/// The weight in the type of its node.
+fn value(node: &NodeDef, weight: Weight) -> Result<AttrValue, ImportProblem> {
     let data_type = match node.attr.get("dtype").and_then(|attr| attr.value.as_ref()) {
         Some(Value::Type(number)) => Some(*number),
         _ => None,
     };
-    let value = weight
+    weight
         .into_value(data_type)
         .map_err(|problem| ImportProblem::Weight {
             weight: node.name.clone(),
             problem,
-        })?;
-    graph.push_constant(node, value)
+        })
 }
 
 fn signature_tensors(

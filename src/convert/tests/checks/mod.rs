@@ -161,7 +161,7 @@ pub(crate) fn runs_in_order(typed: &TypedGraph, partition: &Partition) {
                     Some(&partition.segments[*index]),
                 )
             }
-            Unit::Residual(id) => (std::slice::from_ref(id), None),
+            Unit::Residual(id) | Unit::Call(id) => (std::slice::from_ref(id), None),
         };
         if let Some(segment) = takes {
             assert_eq!(segment.name, format!("segment_{}", segments - 1));

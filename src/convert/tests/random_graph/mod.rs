@@ -266,7 +266,7 @@ impl Growing {
             Kind::Unary | Kind::UnaryOutside | Kind::Identity => {
                 let op = match seed.kind {
                     Kind::Unary => one_of(&["Relu", "Sigmoid", "Neg"]),
-                    Kind::UnaryOutside => one_of(&["Erfc", "Log1p"]),
+                    Kind::UnaryOutside => "Erfc",
                     _ => one_of(&["Identity", "Identity", "StopGradient", "Snapshot"]),
                 };
                 let name = self.add(seed, op, &[&first.name], &[]);
@@ -275,7 +275,7 @@ impl Growing {
             Kind::Binary | Kind::BinaryOutside => {
                 let op = match seed.kind {
                     Kind::Binary => one_of(&["Add", "Mul", "Maximum"]),
-                    _ => "DivNoNan",
+                    _ => "Atan2",
                 };
                 let second = self.like(seed.picks[1], &first);
                 let name = self.add(seed, op, &[&first.name, &second.name], &[]);
@@ -284,7 +284,7 @@ impl Growing {
             Kind::WithConstant | Kind::ConstantOutside => {
                 let op = match seed.kind {
                     Kind::WithConstant => one_of(&["Add", "Mul", "Sub"]),
-                    _ => "DivNoNan",
+                    _ => "Atan2",
                 };
                 let constant = self.scalar(seed);
                 let inputs = match seed.picks[1] % 2 {

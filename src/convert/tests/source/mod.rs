@@ -41,6 +41,18 @@ pub(crate) fn constant<T: Element>(name: &str, shape: &[usize], values: &[T]) ->
     }
 }
 
+/// A graph of these nodes and nothing else.
+pub(crate) fn graph(nodes: Vec<SourceNode>) -> SourceGraph {
+    SourceGraph {
+        nodes,
+        signature: None,
+        functions: Vec::new(),
+        producer: 0,
+        format: Format::FrozenGraph,
+        notes: Vec::new(),
+    }
+}
+
 /// The graph of these nodes, with type and shape on every wire. Without `outputs` its sinks are
 /// its outputs.
 pub(crate) fn typed(
@@ -48,14 +60,7 @@ pub(crate) fn typed(
     outputs: &[OutputRequest],
     options: &PartitionOptions,
 ) -> Result<TypedGraph, String> {
-    let source = SourceGraph {
-        nodes: nodes.to_vec(),
-        signature: None,
-        functions: Vec::new(),
-        producer: 0,
-        format: Format::FrozenGraph,
-    };
-    let graph = build(source, &[], outputs).map_err(|error| error.to_string())?;
+    let graph = build(graph(nodes.to_vec()), &[], outputs).map_err(|error| error.to_string())?;
     type_graph(graph, &|node| {
         options.exclusion(&node.name, &node.op).is_some()
     })

@@ -47,7 +47,7 @@ const IDENTITIES: Case<'_> = &[
 const CONST_INPUT: Case<'_> = &[
     ("input_0", "Placeholder", &[]),
     ("c", "Const", &[]),
-    ("incompatible", "DivNoNan", &["input_0", "c"]),
+    ("incompatible", "Atan2", &["input_0", "c"]),
     ("add", "Add", &["incompatible", "c"]),
     ("mul", "Mul", &["add", "add"]),
     ("add1", "Add", &["mul", "mul"]),
@@ -160,7 +160,7 @@ fn by_lists(case: Case<'_>, member: &[&str], reads: &[&str], read: &[&str]) -> V
 fn by_ops(case: Case<'_>, minimum: usize) -> Vec<Vec<String>> {
     let nodes = nodes(case);
     let candidate =
-        |node: usize| !matches!(nodes[node].op.as_str(), "Placeholder" | "Erfc" | "DivNoNan");
+        |node: usize| !matches!(nodes[node].op.as_str(), "Placeholder" | "Erfc" | "Atan2");
     names(&nodes, &segments(&nodes, &candidate, minimum))
 }
 

@@ -54,6 +54,12 @@ pub(super) fn unary(draft: &mut Draft<'_>) -> Option<SourceNode> {
         "Atanh",
         "Rint",
         "Erf",
+        "Expm1",
+        "Inv",
+        "IsFinite",
+        "IsInf",
+        "IsNan",
+        "Log1p",
         "Identity",
     ]);
     Some(draft.op(op, &[&input]))
@@ -72,6 +78,10 @@ const ARITHMETIC: &[&str] = &[
     "FloorMod",
     "SquaredDifference",
     "Pow",
+    "DivNoNan",
+    "Mod",
+    "TruncateDiv",
+    "TruncateMod",
 ];
 
 pub(super) fn pairwise(draft: &mut Draft<'_>) -> Option<SourceNode> {
@@ -108,7 +118,10 @@ pub(super) fn with_constant(draft: &mut Draft<'_>) -> Option<SourceNode> {
 
 pub(super) fn reduce(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.wire(|wire| wire.rank() > 0)?;
-    let op = draft.one_of(&["Sum", "Mean", "Max", "Min", "Prod"]);
+    let op = match input.dtype {
+        Some(DType::Bool) => draft.one_of(&["All", "Any"]),
+        _ => draft.one_of(&["Sum", "Mean", "Max", "Min", "Prod"]),
+    };
     let axes = match draft.below(3) {
         0 if input.rank() == 4 => draft.vector(&[1, 2]),
         1 => {
@@ -207,7 +220,15 @@ pub(super) fn select(draft: &mut Draft<'_>) -> Option<SourceNode> {
 
 pub(super) fn extreme(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.wire(|wire| wire.rank() > 0 && wire.dtype != Some(DType::Bool))?;
-    match draft.one_of(&["TopKV2", "ArgMax", "ArgMin"]) {
+    match draft.one_of(&["TopK", "TopKV2", "ArgMax", "ArgMin"]) {
+        "TopK" => {
+            let k = i64::try_from(1 + draft.below(input.last())).ok()?;
+            Some(with(
+                draft.op("TopK", &[&input.name]),
+                "k",
+                AttrValue::Int(k),
+            ))
+        }
         "TopKV2" => {
             let k = 1 + draft.below(input.last());
             let k = draft.ints(&[], &[i32::try_from(k).ok()?]);
@@ -231,7 +252,7 @@ pub(super) fn extreme(draft: &mut Draft<'_>) -> Option<SourceNode> {
 /// Ops without a layer.
 pub(super) fn outside(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.float()?.name;
-    let op = draft.one_of(&["Log1p", "Expm1", "ZerosLike", "Shape", "Erfc"]);
+    let op = draft.one_of(&["ZerosLike", "Shape", "Erfc"]);
     let node = draft.op(op, &[&input]);
     Some(if op == "Shape" {
         with(node, "out_type", AttrValue::Type(Some(DType::I32)))

@@ -2,7 +2,9 @@
 //! inference finds nothing wrong with it.
 
 mod arithmetic;
+mod arranged;
 mod images;
+mod kernelless;
 mod pieces;
 mod reckless;
 mod sizes;
@@ -14,7 +16,7 @@ use proptest::prelude::*;
 use tfjet_convert::graph::{NodeId, TypedGraph, WireId, output_count};
 use tfjet_convert::partition::PartitionOptions;
 use tfjet_convert::tensorflow::SourceNode;
-use tfjet_core::{AttrValue, DType, Dim, Shape};
+use tfjet_core::{AttrValue, Attrs, DType, Dim, Shape, Tensor};
 
 use crate::source::{constant, node, placeholder, typed};
 
@@ -149,6 +151,32 @@ impl Draft<'_> {
 
     fn vector(&mut self, values: &[i32]) -> String {
         self.ints(&[values.len()], values)
+    }
+
+    fn filled(&mut self, shape: &[usize], value: f32) -> String {
+        let values = vec![value; shape.iter().product()];
+        let name = format!("{}/c{}", self.name, self.constants.len());
+        self.constants.push(constant(&name, shape, &values));
+        name
+    }
+
+    fn long(&mut self, value: i64) -> String {
+        let name = format!("{}/c{}", self.name, self.constants.len());
+        self.constants.push(constant(&name, &[], &[value]));
+        name
+    }
+
+    fn bools(&mut self, values: &[bool]) -> String {
+        let name = format!("{}/c{}", self.name, self.constants.len());
+        let value = Tensor::from_bools(&[values.len()], values).expect("the values fill the shape");
+        let attrs = Attrs::default()
+            .with("dtype", AttrValue::Type(Some(DType::Bool)))
+            .with("value", AttrValue::Tensor(value));
+        self.constants.push(SourceNode {
+            attrs,
+            ..node(&name, "Const", &[])
+        });
+        name
     }
 
     fn op(&self, op: &str, inputs: &[&str]) -> SourceNode {
@@ -305,4 +333,11 @@ const FAMILIES: &[Family] = &[
     sizes::resize,
     sizes::cut,
     sizes::pad,
+    arranged::space_to_batch,
+    arranged::reverse,
+    arranged::cumulative,
+    arranged::one_hot,
+    arranged::permute,
+    arranged::scatter,
+    kernelless::kernelless,
 ];

@@ -4,10 +4,19 @@ use tfjet_core::{
 };
 
 use crate::case::{Case, noise, whole};
-use crate::reference::{Array, Window, convolution, deconvolution, pooling, resize};
+use crate::reference::{
+    Array, Window, convolution, deconvolution, local_response, pooling, resize,
+};
 
 pub fn cases() -> Vec<Case> {
-    [convolutions(), deconvolutions(), poolings(), resizes()].concat()
+    [
+        convolutions(),
+        deconvolutions(),
+        poolings(),
+        resizes(),
+        local_responses(),
+    ]
+    .concat()
 }
 
 struct Convolution {
@@ -223,6 +232,27 @@ fn poolings() -> Vec<Case> {
             let name = format!("{kind:?} pooling {input:?} {size:?} {exclude}");
             cases.push(Case::float(name, layer, &[&x], expected));
         }
+    }
+    cases
+}
+
+fn local_responses() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (shape, window) in [([2, 7, 3, 4], 5), ([1, 16, 2, 2], 11), ([1, 3, 4, 4], 15)] {
+        let x = noise(&shape, 39);
+        let layer = Layer::Lrn {
+            window,
+            alpha: 0.5,
+            beta: 0.75,
+            k: 2.0,
+        };
+        let expected = local_response(&x, window, [0.5, 0.75, 2.0]);
+        cases.push(Case::float(
+            format!("Lrn {shape:?} {window}"),
+            layer,
+            &[&x],
+            expected,
+        ));
     }
     cases
 }

@@ -75,6 +75,7 @@ fn every_kind_of_layer_has_a_case() {
         "Select",
         "Cast",
         "ParametricRelu",
+        "Lrn",
         "Shape",
         "Reshape",
         "SliceTo",

@@ -374,3 +374,17 @@ pub fn resize(
             .sum()
     })
 }
+
+/// `numbers` are alpha, beta and k.
+pub fn local_response(x: &Array, window: usize, [alpha, beta, k]: [f64; 3]) -> Array {
+    Array::build(&x.shape, |at| {
+        let radius = window as i64 / 2;
+        let squares = (-radius..=radius).map(|offset| {
+            let mut other: Vec<i64> = at.iter().map(|&i| i as i64).collect();
+            other[1] += offset;
+            x.get(&other).map_or(0.0, |value| value * value)
+        });
+        let mean = squares.sum::<f64>() / window as f64;
+        x.at(at) / (k + alpha * mean).powf(beta)
+    })
+}

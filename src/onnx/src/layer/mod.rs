@@ -135,6 +135,12 @@ fn family<'a>(w: &mut Writer<'_, 'a>, spec: &'a LayerSpec) -> Result<(), OnnxErr
             w.finish(0, cast)
         }
         Layer::ParametricRelu => elementwise::parametric_relu(w),
+        Layer::Lrn {
+            window,
+            alpha,
+            beta,
+            k,
+        } => pooling::lrn(w, *window, [*alpha, *beta, *k]),
         Layer::Shape => dynamic::shape(w),
         Layer::Reshape => dynamic::reshape(w),
         Layer::SliceTo { stride } => dynamic::slice_to(w, stride),

@@ -57,3 +57,25 @@ pub(super) fn pooling(w: &mut Writer<'_, '_>) -> Result<(), OnnxError> {
     let output = w.node(op, &[&input], attributes, input.dtype);
     w.finish(0, output)
 }
+
+/// Across channels; `numbers` are alpha, beta and k.
+pub(super) fn lrn(
+    w: &mut Writer<'_, '_>,
+    window: usize,
+    [alpha, beta, k]: [f32; 3],
+) -> Result<(), OnnxError> {
+    let rank = w.input_dims(0)?.len();
+    if rank < 3 || window.is_multiple_of(2) {
+        return Err(w.fail(format!("a window of {window} channels over {rank} axes")));
+    }
+    let attributes = vec![
+        AttributeProto::int("size", w.int(window)?),
+        AttributeProto::float("alpha", alpha),
+        AttributeProto::float("beta", beta),
+        AttributeProto::float("bias", k),
+    ];
+    let input = w.input(0)?;
+    let single = w.cast(&input, tfjet_core::DType::F32)?;
+    let output = w.node("LRN", &[&single], attributes, single.dtype);
+    w.finish(0, output)
+}

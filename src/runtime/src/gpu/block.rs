@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use tfjet_core::{DType, Schedule, Step, ValueId, ValueSource};
+use tfjet_core::{DType, Step, ValueId};
 use tfjet_cuda::Region;
 use tfjet_tensorrt::{Engine, Flavor};
 
@@ -14,6 +14,7 @@ use super::residual::DeviceOp;
 use super::state::{State, StepState};
 use super::{GpuError, Placement};
 use crate::sources::{Constants, Source};
+use crate::steps::Steps;
 
 /// A block, and what it holds for each set of input shapes.
 pub(crate) struct Block {
@@ -62,6 +63,8 @@ pub(super) struct Upload {
     pub(super) local: usize,
     /// The schedule's type is another than the one that the local is held in.
     pub(super) converts: bool,
+    /// It stays the same while the loop runs that the block is in.
+    pub(super) invariant: bool,
 }
 
 pub(super) struct Download {
@@ -102,7 +105,7 @@ pub(super) enum StepInput {
 
 /// What all blocks of a session are made of.
 pub(crate) struct Building<'a> {
-    pub(crate) schedule: &'a Schedule,
+    pub(crate) steps: &'a Steps<'a>,
     pub(crate) sources: &'a [Source],
     pub(crate) constants: &'a Constants,
     pub(crate) device_constants: &'a mut DeviceConstants,
@@ -118,7 +121,7 @@ impl Block {
         building: &mut Building<'_>,
         mut work: impl FnMut(usize) -> Option<DeviceWork>,
     ) -> Result<Self, GpuError> {
-        let schedule = building.schedule;
+        let schedule = building.steps.schedule();
         let mut block = Self {
             steps: Vec::with_capacity(plan.steps.len()),
             locals: Vec::new(),
@@ -132,7 +135,7 @@ impl Block {
         };
         for &index in &plan.steps {
             let Some(work) = work(index) else { continue };
-            let step = &schedule.steps[index];
+            let step = building.steps.get(index);
             let inputs = block.step_inputs(plan, building, step, &work)?;
             let outputs = step
                 .outputs()
@@ -223,7 +226,7 @@ impl Block {
                 Ok(StepInput::Host(input))
             }
             (_, None) => {
-                let name = &building.schedule.values[id.index()].name;
+                let name = &building.steps.schedule().values[id.index()].name;
                 Err(GpuError::Op(format!("`{name}` is not on the host")))
             }
         }
@@ -243,8 +246,8 @@ impl Block {
         if let Some(known) = known {
             return Ok(known);
         }
-        let described = &building.schedule.values[value];
-        let source = if let ValueSource::Constant(_) = described.source {
+        let described = &building.steps.schedule().values[value];
+        let source = if building.steps.is_constant(id) {
             let Source::Constant(constant) = building.sources[value] else {
                 return Err(GpuError::TooLarge);
             };
@@ -272,6 +275,7 @@ impl Block {
                 input,
                 local,
                 converts: described.dtype != held,
+                invariant: plan.invariant.contains(&id),
             }),
             LocalSource::Resident(value) => self.resident.push((local, value)),
             LocalSource::Constant { .. } | LocalSource::Made => {}
@@ -288,8 +292,8 @@ impl Block {
     ) -> usize {
         self.locals.push(Local {
             value: id.index(),
-            name: building.schedule.values[id.index()].name.clone(),
-            dtype: building.schedule.values[id.index()].dtype,
+            name: building.steps.schedule().values[id.index()].name.clone(),
+            dtype: building.steps.schedule().values[id.index()].dtype,
             held,
             source,
         });

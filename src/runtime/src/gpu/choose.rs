@@ -1,6 +1,8 @@
 //! Which residual ops run on the device.
 
-use tfjet_core::{Schedule, Shape, Step, Value, ValueSource};
+use tfjet_core::{Shape, Step, Value, ValueId};
+
+use crate::steps::Steps;
 
 /// A result of fewer elements is worth no kernel launch where the host reads it next: moving a
 /// few kilobytes on the host takes less time than starting a kernel.
@@ -21,12 +23,20 @@ pub(crate) enum Offer<'a> {
 /// - read what a step on the device made, in the type that the schedule says (`plain`, for each
 ///   value), and
 /// - feed a step on the device, or make a large result of nothing but the device's values, and
-/// - need nothing on the host that the device makes.
-pub(crate) fn choose(schedule: &Schedule, offers: &[Offer<'_>], plain: &[bool]) -> Vec<bool> {
-    let mut on_device = vec![false; schedule.values.len()];
-    let mut chosen = vec![false; schedule.steps.len()];
-    let mut mixed = vec![false; schedule.steps.len()];
-    for (index, step) in schedule.steps.iter().enumerate() {
+/// - need nothing on the host that the device makes, and
+/// - in a function, look at nothing that a loop may change, and take from the host nothing whose
+///   shape it may change: a block is made anew for both.
+///
+/// Values from outside a function are the device's there if they are so outside. What a function
+/// takes and gives lies on the host.
+pub(crate) fn choose(steps: &Steps<'_>, offers: &[Offer<'_>], plain: &[bool]) -> Vec<bool> {
+    let values = &steps.schedule().values;
+    let mut on_device = vec![false; values.len()];
+    let mut chosen = vec![false; steps.len()];
+    let mut mixed = vec![false; steps.len()];
+    for (index, step) in steps.iter() {
+        let is_in_function = steps.scope_of_step(index) != 0;
+        let may_change = |id: ValueId| is_in_function && steps.scope_of_value(id) != 0;
         chosen[index] = match offers[index] {
             Offer::Engine => true,
             Offer::Nothing => false,
@@ -34,14 +44,13 @@ pub(crate) fn choose(schedule: &Schedule, offers: &[Offer<'_>], plain: &[bool]) 
                 let (mut device, mut host, mut fits) = (0, 0, true);
                 for (input, id) in step.inputs().iter().enumerate() {
                     let value = id.index();
-                    let is_constant =
-                        matches!(schedule.values[value].source, ValueSource::Constant(_));
                     if host_inputs.contains(&input) {
-                        fits &= !on_device[value];
+                        fits &= !on_device[value] && !may_change(*id);
                     } else if on_device[value] {
                         fits &= plain[value];
                         device += 1;
-                    } else if !is_constant {
+                    } else if !steps.is_constant(*id) {
+                        fits &= !may_change(*id) || is_fixed(&values[value]);
                         host += 1;
                     }
                 }
@@ -55,14 +64,14 @@ pub(crate) fn choose(schedule: &Schedule, offers: &[Offer<'_>], plain: &[bool]) 
             }
         }
     }
-    let mut read_on_device = vec![false; schedule.values.len()];
-    for (index, step) in schedule.steps.iter().enumerate().rev() {
+    let mut read_on_device = vec![false; values.len()];
+    for (index, step) in steps.iter().rev() {
         if let (true, Offer::Op { .. }) = (chosen[index], offers[index]) {
             let feeds = step.outputs().iter().any(|id| read_on_device[id.index()]);
             let large = step
                 .outputs()
                 .iter()
-                .any(|id| is_large(&schedule.values[id.index()]));
+                .any(|id| is_large(&values[id.index()]));
             chosen[index] = feeds || (large && !mixed[index]);
         }
         if chosen[index] {
@@ -78,18 +87,21 @@ pub(crate) fn choose(schedule: &Schedule, offers: &[Offer<'_>], plain: &[bool]) 
     chosen
 }
 
+fn is_fixed(value: &Value) -> bool {
+    value.shape.as_ref().and_then(Shape::elements).is_some()
+}
+
 fn is_large(value: &Value) -> bool {
     let elements = value.shape.as_ref().and_then(Shape::elements);
     elements.is_none_or(|elements| elements >= WORTH_ELEMENTS)
 }
 
 /// For people: how many of the residual ops run on the device.
-pub(crate) fn residual_on_device(schedule: &Schedule, chosen: &[bool]) -> (usize, usize) {
-    let residual = schedule
-        .steps
+pub(crate) fn residual_on_device(steps: &Steps<'_>, chosen: &[bool]) -> (usize, usize) {
+    let residual = steps
         .iter()
         .zip(chosen)
-        .filter(|(step, _)| matches!(step, Step::Residual { .. }));
+        .filter(|((_, step), _)| matches!(step, Step::Residual { .. }));
     residual.fold((0, 0), |(device, all), (_, &chosen)| {
         (device + usize::from(chosen), all + 1)
     })

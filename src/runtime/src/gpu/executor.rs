@@ -27,6 +27,8 @@ pub(super) struct Environment<'a> {
     pub(super) constants: &'a Constants,
     pub(super) max_shapes: usize,
     pub(super) use_graphs: bool,
+    /// Number of the loop's run that the block is in.
+    pub(super) loop_run: u64,
     /// One for each point of a block's run that is timed.
     pub(super) events: Option<&'a [Event]>,
 }
@@ -56,6 +58,9 @@ pub(crate) struct GpuExecutor {
     constants: DeviceConstants,
     max_shapes: usize,
     use_graphs: bool,
+    /// The number of the latest run of a loop, and of the one that goes on.
+    loop_runs: u64,
+    loop_run: u64,
     events: Option<Vec<Event>>,
     /// Where the engines report the times of their layers, while they do.
     layers: Option<LayerSums>,
@@ -83,6 +88,8 @@ impl GpuExecutor {
             constants,
             max_shapes: options.max_shapes,
             use_graphs: options.cuda_graphs,
+            loop_runs: 0,
+            loop_run: 0,
             events: if options.device_times {
                 Some(events()?)
             } else {
@@ -102,6 +109,18 @@ impl GpuExecutor {
         self.stats.begin();
     }
 
+    /// Begins a run of a loop: what a loop does not change is uploaded once in each. Returns the
+    /// number of the run of the loop around it.
+    pub(crate) fn enter_loop(&mut self) -> u64 {
+        self.loop_runs += 1;
+        std::mem::replace(&mut self.loop_run, self.loop_runs)
+    }
+
+    /// Ends it.
+    pub(crate) fn leave_loop(&mut self, outer: u64) {
+        self.loop_run = outer;
+    }
+
     /// Runs one block.
     pub(crate) fn run(
         &mut self,
@@ -117,6 +136,7 @@ impl GpuExecutor {
             constants,
             max_shapes: self.max_shapes,
             use_graphs: self.use_graphs && self.layers.is_none(),
+            loop_run: self.loop_run,
             events: self.events.as_deref(),
         };
         self.blocks[block].run(&env, &mut self.residents, inputs, outputs, &mut self.stats)
@@ -132,6 +152,7 @@ impl GpuExecutor {
             constants,
             max_shapes: self.max_shapes,
             use_graphs: self.use_graphs && self.layers.is_none(),
+            loop_run: self.loop_run,
             events: self.events.as_deref(),
         };
         match self.blocks.as_mut_slice() {

@@ -11,6 +11,7 @@ use super::plan::{Item, Place, cut};
 use super::residual::{DeviceOp, element_type};
 use super::{EngineSource, Gpu, GpuError, GpuExecutor};
 use crate::sources::{Constants, Source};
+use crate::steps::Steps;
 use crate::{EngineError, SessionError, SessionOptions};
 
 /// What the steps of a schedule run on.
@@ -19,41 +20,34 @@ pub(crate) struct Parts {
     ops: Vec<Option<DeviceOp>>,
     /// For each value: the type in which the device holds it where a step there made it.
     held: Vec<DType>,
-    pub(crate) items: Vec<Item>,
+    /// Of each scope.
+    pub(crate) items: Vec<Vec<Item>>,
 }
 
 impl Parts {
     /// Loads the engines, and cuts the schedule.
     pub(crate) fn new(
         bundle: &tfjet_bundle::Bundle,
-        schedule: &Schedule,
+        steps: &Steps<'_>,
         gpu: &Gpu,
         source: &dyn EngineSource,
     ) -> Result<Self, SessionError> {
-        let segments = schedule.steps.iter().filter_map(|step| match step {
+        let schedule = steps.schedule();
+        let segments = schedule.all_steps().filter_map(|step| match step {
             Step::Engine { segment, .. } => Some(*segment),
-            Step::Residual { .. } => None,
+            Step::Residual { .. } | Step::While { .. } | Step::If { .. } => None,
         });
         let network = |segment| bundle.network(segment).map_err(EngineError::from);
         let engines = Engines::load(gpu, source, segments, network);
         let engines = engines.map_err(|(segment, source)| {
             let of_segment =
                 |step: &Step| matches!(step, Step::Engine { segment: of, .. } if *of == segment);
-            SessionError::Engine {
-                step: schedule
-                    .steps
-                    .iter()
-                    .position(of_segment)
-                    .unwrap_or_default(),
-                segment,
-                backend: super::BACKEND,
-                source: Box::new(source),
-            }
+            let step = schedule.all_steps().position(of_segment);
+            engine_error(steps, step.unwrap_or_default(), segment, source)
         })?;
         let has_kernels = gpu.kernels().is_ok();
         let ops: Vec<Option<DeviceOp>> = schedule
-            .steps
-            .iter()
+            .all_steps()
             .map(|step| match step {
                 Step::Residual {
                     op_type,
@@ -75,16 +69,12 @@ impl Parts {
             .collect();
         let mut held: Vec<DType> = schedule.values.iter().map(|value| value.dtype).collect();
         let mut plain = vec![true; held.len()];
-        for (index, step) in schedule.steps.iter().enumerate() {
+        for (index, step) in steps.iter() {
             let Some(engine) = engine_of(&engines, step) else {
                 continue;
             };
-            fits(schedule, step, engine).map_err(|error| SessionError::Engine {
-                step: index,
-                segment: engine.segment,
-                backend: super::BACKEND,
-                source: Box::new(error.into()),
-            })?;
+            fits(schedule, step, engine)
+                .map_err(|error| engine_error(steps, index, engine.segment, error.into()))?;
             for (id, tensor) in step.outputs().iter().zip(&engine.outputs) {
                 let dtype = held[id.index()];
                 held[id.index()] = tensor.held;
@@ -93,28 +83,27 @@ impl Parts {
             }
         }
         let offers: Vec<Offer<'_>> = schedule
-            .steps
-            .iter()
+            .all_steps()
             .zip(&ops)
             .map(|(step, op)| match (step, op) {
                 (Step::Engine { .. }, _) => Offer::Engine,
                 (Step::Residual { .. }, Some(op)) => Offer::Op {
                     host_inputs: op.host_inputs(),
                 },
-                (Step::Residual { .. }, None) => Offer::Nothing,
+                (Step::Residual { .. }, None) | (Step::While { .. } | Step::If { .. }, _) => {
+                    Offer::Nothing
+                }
             })
             .collect();
-        let chosen = choose(schedule, &offers, &plain);
-        for ((step, op), &chosen) in schedule.steps.iter().zip(&ops).zip(&chosen) {
+        let chosen = choose(steps, &offers, &plain);
+        for ((step, op), &chosen) in schedule.all_steps().zip(&ops).zip(&chosen) {
             let views = chosen && op.as_ref().is_some_and(DeviceOp::is_view);
             if let (true, Some(of), [output]) = (views, step.inputs().first(), step.outputs()) {
                 held[output.index()] = held[of.index()];
             }
         }
-        let places: Vec<Place> = schedule
-            .steps
+        let places: Vec<Place> = steps
             .iter()
-            .enumerate()
             .map(|(index, step)| match (chosen[index], offers[index]) {
                 (false, _) | (_, Offer::Nothing) => Place::Host,
                 (true, Offer::Op { host_inputs }) => Place::Device {
@@ -132,11 +121,11 @@ impl Parts {
                 },
             })
             .collect();
-        let items = cut(schedule, &places);
-        let (on_device, residual) = residual_on_device(schedule, &chosen);
+        let items = cut(steps, &places);
+        let (on_device, residual) = residual_on_device(steps, &chosen);
         tracing::debug!(
-            steps = schedule.steps.len(),
-            items = items.len(),
+            steps = steps.len(),
+            items = items.iter().map(Vec::len).sum::<usize>(),
             residual,
             on_device,
             "cut the schedule"
@@ -152,7 +141,7 @@ impl Parts {
     /// Makes the blocks.
     pub(crate) fn executor(
         mut self,
-        schedule: &Schedule,
+        steps: &Steps<'_>,
         sources: &[Source],
         constants: &Constants,
         gpu: &Gpu,
@@ -160,10 +149,10 @@ impl Parts {
     ) -> Result<GpuExecutor, GpuError> {
         let mut device_constants = DeviceConstants::new(gpu.context());
         let mut blocks = Vec::new();
-        for item in &self.items {
+        for item in self.items.iter().flatten() {
             let Item::Block(plan) = item else { continue };
             let mut building = Building {
-                schedule,
+                steps,
                 sources,
                 constants,
                 device_constants: &mut device_constants,
@@ -172,21 +161,30 @@ impl Parts {
             };
             let (engines, ops) = (&self.engines, &mut self.ops);
             blocks.push(Block::new(plan, &mut building, |step| {
-                match engine_of(engines, &schedule.steps[step]) {
+                match engine_of(engines, steps.get(step)) {
                     Some(engine) => Some(DeviceWork::Engine(engine.clone())),
                     None => ops[step].take().map(DeviceWork::Op),
                 }
             })?);
         }
-        let values = schedule.values.len();
+        let values = steps.schedule().values.len();
         GpuExecutor::new(gpu, blocks, values, device_constants, options)
     }
+}
+
+fn engine_error(steps: &Steps<'_>, step: usize, segment: u32, source: EngineError) -> SessionError {
+    steps.error_at(step, |step| SessionError::Engine {
+        step,
+        segment,
+        backend: super::BACKEND,
+        source: Box::new(source),
+    })
 }
 
 fn engine_of<'a>(engines: &'a Engines, step: &Step) -> Option<&'a SegmentEngine> {
     match step {
         Step::Engine { segment, .. } => engines.get(*segment),
-        Step::Residual { .. } => None,
+        Step::Residual { .. } | Step::While { .. } | Step::If { .. } => None,
     }
 }
 

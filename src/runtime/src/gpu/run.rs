@@ -32,7 +32,7 @@ impl Block {
     ) -> Result<(), BlockError> {
         self.select(env, inputs, residents)?;
         self.prepare_outputs(outputs)?;
-        self.convert_inputs(inputs)?;
+        self.convert_inputs(env, inputs)?;
         self.take_residents(residents);
         let ends = Some((inputs, &mut *outputs));
         let (graph, plain) = self.graph(env, stats, ends)?;
@@ -54,8 +54,11 @@ impl Block {
             steps: step_states,
             staged_uploads,
             staged_downloads,
+            uploaded_in,
             ..
         } = state;
+        let again = *uploaded_in == Some(env.loop_run);
+        *uploaded_in = None;
         env.stream.scope(|scope| {
             env.record(scope, START)?;
             if graph.is_none() {
@@ -66,7 +69,7 @@ impl Block {
                 if let Some(region) = env.lend_input(scope, bytes) {
                     regions[upload.local] = region;
                     stats.in_place += 1;
-                } else {
+                } else if !(again && upload.invariant) {
                     scope.upload(&home[upload.local], bytes)?;
                     stats.uploads += 1;
                     stats.upload_bytes += bytes.len();
@@ -114,6 +117,7 @@ impl Block {
             }
             env.record(scope, DOWNLOADED)
         })??;
+        *uploaded_in = Some(env.loop_run);
         stats.blocks += 1;
         for ((download, output), staged) in
             downloads.iter().zip(outputs).zip(staged_downloads.iter())
@@ -178,12 +182,17 @@ impl Block {
         Ok(())
     }
 
-    fn convert_inputs(&mut self, inputs: &[TensorView<'_>]) -> Result<(), BlockError> {
+    fn convert_inputs(
+        &mut self,
+        env: &Environment<'_>,
+        inputs: &[TensorView<'_>],
+    ) -> Result<(), BlockError> {
         let Some(state) = self.states.first_mut() else {
             return Ok(());
         };
+        let again = state.uploaded_in == Some(env.loop_run);
         for (upload, staged) in self.uploads.iter().zip(&mut state.staged_uploads) {
-            if upload.converts {
+            if upload.converts && !(again && upload.invariant) {
                 let local = &self.locals[upload.local];
                 let converted = convert(&inputs[upload.input], local.held, staged);
                 converted.map_err(|error| conversion(&local.name, local.held, error))?;

@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) staged_uploads: Vec<Tensor>,
     pub(super) staged_downloads: Vec<Tensor>,
     pub(super) graphs: Graphs<Graph>,
+    /// The loop's run in which the uploads that it does not change were made.
+    pub(super) uploaded_in: Option<u64>,
     arena: DeviceBuffer,
     context_bytes: u64,
 }
@@ -248,6 +250,7 @@ pub(super) fn build(
             .map(|it| staged(it.converts))
             .collect(),
         graphs: Graphs::default(),
+        uploaded_in: None,
         arena,
         context_bytes,
     })
@@ -269,13 +272,11 @@ fn engine_state(
             given.push((tensor.io, local));
         }
     }
-    let profile = match segment.is_dynamic() {
-        true => Some(segment.profile_for(|io| {
-            let found = given.iter().find(|(given, _)| *given == io);
-            found.map(|(_, local)| shapes[*local].as_slice())
-        })?),
-        false => None,
-    };
+    let profile = segment.profile_for(|io| {
+        let found = given.iter().find(|(given, _)| *given == io);
+        found.map(|(_, local)| shapes[*local].as_slice())
+    })?;
+    let profile = segment.is_dynamic().then_some(profile);
     let mut context = match profile.and_then(take) {
         Some(context) => context,
         None => match engine.context(env.gpu.entry_points()) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tfjet_bundle::{Bundle, BundleWriter, SectionKind};
 use tfjet_core::{
-    Attrs, DType, Decoder, Dim, InputSpec, Layer, LayerSpec, Manifest, NetworkSpec, NetworkTensor,
-    OutputSpec, Schedule, Shape, Step, Summary, Tensor, TensorId, TensorView, Value, ValueId,
-    ValueSource, WeightsEntry, WeightsId, WeightsTable,
+    AttrValue, Attrs, DType, Decoder, Dim, Function, FunctionId, InputSpec, Layer, LayerSpec,
+    Manifest, NetworkSpec, NetworkTensor, OutputSpec, Schedule, Shape, Step, Summary, Tensor,
+    TensorId, TensorView, Value, ValueId, ValueSource, WeightsEntry, WeightsId, WeightsTable,
 };
 use tfjet_runtime::{Backend, Engine, EngineError, SessionOptions};
 
@@ -88,6 +88,105 @@ impl Model {
         if segment as usize == self.networks.len() {
             self.networks.push(stand_in(inputs.len(), outputs.len()));
         }
+    }
+
+    pub(crate) fn argument(&mut self, dtype: DType, dims: &str) -> u32 {
+        self.value(dtype, Some(shape(dims)), ValueSource::Argument)
+    }
+
+    /// Takes the steps that were added by `build` out of the schedule and makes a function of them,
+    /// whose results are those that `build` returns. Functions of an outer one are to be reserved
+    /// before those inside it, see [`Model::reserve`].
+    pub(crate) fn function(
+        &mut self,
+        id: u32,
+        arguments: &[u32],
+        build: impl FnOnce(&mut Self) -> Vec<u32>,
+    ) {
+        let outer = std::mem::take(&mut self.schedule.steps);
+        let outputs = build(self);
+        let steps = std::mem::replace(&mut self.schedule.steps, outer);
+        self.schedule.functions[id as usize] = Function {
+            name: format!("f{id}"),
+            inputs: ids(arguments),
+            outputs: ids(&outputs),
+            steps,
+        };
+    }
+
+    /// Room for two functions: those of one loop or condition.
+    pub(crate) fn reserve(&mut self) -> [u32; 2] {
+        let first = u32::try_from(self.schedule.functions.len()).unwrap();
+        let functions = &mut self.schedule.functions;
+        functions.resize_with(functions.len() + 2, Function::default);
+        [first, first + 1]
+    }
+
+    /// A loop whose node is `node<index of the step>`.
+    pub(crate) fn while_loop(&mut self, functions: [u32; 2], inputs: &[u32], outputs: &[u32]) {
+        self.schedule.steps.push(Step::While {
+            node: format!("node{}", self.schedule.steps.len()),
+            condition: FunctionId(functions[0]),
+            body: FunctionId(functions[1]),
+            inputs: ids(inputs),
+            outputs: ids(outputs),
+        });
+    }
+
+    /// A condition whose node is `node<index of the step>`.
+    pub(crate) fn branch(&mut self, functions: [u32; 2], inputs: &[u32], outputs: &[u32]) {
+        self.schedule.steps.push(Step::If {
+            node: format!("node{}", self.schedule.steps.len()),
+            then_branch: FunctionId(functions[0]),
+            else_branch: FunctionId(functions[1]),
+            inputs: ids(inputs),
+            outputs: ids(outputs),
+        });
+    }
+
+    /// Counts `i` from 0 below `limit`: a loop that carries `i` and then `first`, with values from
+    /// outside that `body` reads. `body` gets the arguments, `i` among them, and gives the next of
+    /// all but `i`. Returns the loop's outputs.
+    pub(crate) fn count_below(
+        &mut self,
+        limit: u32,
+        first: &[(u32, DType, &str)],
+        captured: &[u32],
+        body: impl FnOnce(&mut Self, &[u32]) -> Vec<u32>,
+    ) -> Vec<u32> {
+        let functions = self.reserve();
+        let zero = self.constant(&Tensor::scalar(0i32));
+        let one = self.constant(&Tensor::scalar(1i32));
+        let carried: Vec<(u32, DType, &str)> = std::iter::once((zero, DType::I32, ""))
+            .chain(first.iter().copied())
+            .collect();
+        let mut values = |make: fn(&mut Self, DType, &str) -> u32| -> Vec<u32> {
+            let carried = carried.iter();
+            carried
+                .map(|(_, dtype, dims)| make(self, *dtype, dims))
+                .collect()
+        };
+        let (asked, arguments) = (values(Self::argument), values(Self::argument));
+        let outputs = values(Self::computed);
+        self.function(functions[0], &asked, |model| {
+            let less = model.computed(DType::Bool, "");
+            model.op("Less", Attrs::default(), &[asked[0], limit], &[less]);
+            vec![less]
+        });
+        self.function(functions[1], &arguments, |model| {
+            let next = model.computed(DType::I32, "");
+            model.op("AddV2", Attrs::default(), &[arguments[0], one], &[next]);
+            let mut results = vec![next];
+            results.extend(body(model, &arguments));
+            results
+        });
+        let inputs = carried.iter().map(|(value, ..)| *value);
+        let inputs: Vec<u32> = inputs
+            .chain([limit])
+            .chain(captured.iter().copied())
+            .collect();
+        self.while_loop(functions, &inputs, &outputs);
+        outputs
     }
 
     /// A residual step whose node is `node<index of the step>`.
@@ -247,6 +346,14 @@ pub(crate) fn map(function: impl Fn(f32) -> f32 + Send + 'static) -> FakeEngine 
         }
         Ok(())
     }))
+}
+
+pub(crate) fn attrs<const N: usize>(named: [(&str, AttrValue); N]) -> Attrs {
+    let mut attrs = Attrs::default();
+    for (name, value) in named {
+        attrs.insert(name, value);
+    }
+    attrs
 }
 
 pub(crate) fn f32s(shape: &[usize], values: &[f32]) -> Tensor {

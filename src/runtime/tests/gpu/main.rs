@@ -5,6 +5,7 @@
 mod built;
 #[path = "../common/mod.rs"]
 mod common;
+mod control;
 mod profiles;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

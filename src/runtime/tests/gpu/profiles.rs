@@ -39,6 +39,7 @@ fn an_engine_serves_the_shapes_of_its_profiles_and_names_them_for_others() {
         let session = Session::load_gpu(built.model.bundle(), &gpu, &engines, &options);
         let (mut session, mut host) = (session.unwrap(), built.on_host());
         for rows in COLLECTED {
+            eprintln!("{} profiles, {rows} rows", profiles.len());
             assert_equal(&mut session, &mut host, &[rows; 3]);
         }
         for rows in COLLECTED {

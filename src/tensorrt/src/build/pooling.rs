@@ -39,3 +39,15 @@ pub(super) fn pooling(w: &mut Writer<'_, '_, '_>) -> Result<(), TensorRtError> {
     let value = w.value("pooling", layer, input.dtype)?;
     w.finish(0, value)
 }
+
+/// Across channels; `numbers` are alpha, beta and k.
+pub(super) fn lrn(
+    w: &mut Writer<'_, '_, '_>,
+    window: usize,
+    numbers: [f32; 3],
+) -> Result<(), TensorRtError> {
+    let input = w.input(0)?;
+    let layer = w.network.add_lrn(input.tensor, window, numbers)?;
+    let value = w.value("lrn", layer, input.dtype)?;
+    w.finish(0, value)
+}

@@ -175,4 +175,22 @@ impl<'w> Network<'w> {
         )?;
         Ok(self.layer(handle))
     }
+
+    /// `ILRNLayer` across axis 1; `numbers` are alpha, beta and k.
+    ///
+    /// # Errors
+    ///
+    /// [`TensorRtError`] where the library refuses it.
+    pub fn add_lrn(
+        &self,
+        input: TensorRef<'_>,
+        window: usize,
+        [alpha, beta, k]: [f32; 3],
+    ) -> Result<LayerRef<'_>, TensorRtError> {
+        let handle = self.make(
+            |s| &s.network_definition.add_lrn,
+            (self.own(input)?, count(window), alpha, beta, k),
+        )?;
+        Ok(self.layer(handle))
+    }
 }

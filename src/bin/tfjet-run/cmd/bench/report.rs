@@ -9,6 +9,7 @@ use tfjet::runtime::{CacheCounters, Model, Session};
 
 use super::Lane;
 use super::layers::LayerRow;
+use super::steps::{self, StepRow};
 use super::timing::Percentiles;
 use crate::backend::{BackendSummary, counters_text};
 
@@ -29,6 +30,8 @@ pub(super) struct Report {
     resident: Option<ResidentTotal>,
     no_resident: Option<String>,
     layers: Option<Layers>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<StepRow>>,
     /// What the first stream's model did for shapes that came, with `--dynamic`.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine_cache: Option<CacheCounters>,
@@ -225,8 +228,13 @@ impl Report {
             resident,
             no_resident,
             layers,
+            steps: None,
             engine_cache: models.first().and_then(Model::counters),
         })
+    }
+
+    pub(super) fn set_steps(&mut self, steps: Option<Vec<StepRow>>) {
+        self.steps = steps;
     }
 
     pub(super) fn text(&self) -> String {
@@ -310,6 +318,9 @@ impl Report {
         }
         if let Some(counters) = &self.engine_cache {
             writeln!(to, "shapes: {}", counters_text(counters))?;
+        }
+        if let Some(rows) = &self.steps {
+            steps::write(rows, to)?;
         }
         self.layers
             .as_ref()

@@ -27,19 +27,19 @@ struct Flags {
 /// built, builds them and loads it then.
 pub(super) fn open(
     config: &Config,
+    options: &SessionOptions,
     notifier: &Notifier,
     stop: &AtomicBool,
 ) -> anyhow::Result<Opened> {
     let flags = flags(&config.engine)?;
     let bundle = Arc::new(Bundle::open(&config.bundle)?);
     notifier.status(&format!("loading {}", config.bundle.display()));
-    let options = SessionOptions::default();
-    match flags.open(bundle.clone(), &options) {
+    match flags.open(bundle.clone(), options) {
         Err(error) if config.prepare && exit::code(&error) == exit::NOT_PREPARED => {
             tracing::info!("{}", exit::one_line(&error));
             let program = std::env::current_exe().context("this program's own path")?;
             prepare::run(&program, config, notifier, stop)?;
-            flags.open(bundle, &options)
+            flags.open(bundle, options)
         }
         opened => opened,
     }

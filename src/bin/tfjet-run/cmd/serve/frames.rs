@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tfjet::exit::{self, Failed};
+use tfjet::runtime::SessionError;
 use tfjet::video::{Frame, Next, Status, SupervisedSource, mask_secrets};
 use tfjet_service::config::Config;
 use tfjet_service::log::Logs;
@@ -57,8 +58,14 @@ impl Frames {
             }
             match self.source.next_frame(&mut frame, wait)? {
                 Next::Frame => {
-                    self.serve(&mut frame)
-                        .with_context(|| format!("frame {}", frame.index))?;
+                    match self.serve(&mut frame) {
+                        Err(error) if is_stop(&error) => {
+                            let why = exit::one_line(&error);
+                            tracing::warn!("frame {} is lost: {why}", frame.index);
+                            return Ok(());
+                        }
+                        served => served.with_context(|| format!("frame {}", frame.index))?,
+                    }
                     last = Instant::now();
                 }
                 Next::Waiting if last.elapsed() < self.config.source_timeout.0 => {}
@@ -159,5 +166,32 @@ impl Frames {
         );
         drop(self.source);
         ended.and(finished)
+    }
+}
+
+/// Was a loop of the model told to stop?
+fn is_stop(error: &anyhow::Error) -> bool {
+    let failed = error.downcast_ref::<SessionError>();
+    failed.is_some_and(SessionError::is_stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_was_stopped_is_no_failure() {
+        let in_loop = |source: SessionError| SessionError::InLoop {
+            node: "map/while".into(),
+            pass: 7,
+            source: Box::new(source),
+        };
+        let stopped = anyhow::Error::from(in_loop(SessionError::Stopped)).context("the model");
+        assert!(is_stop(&stopped));
+        let text = "the model: in pass 7 of loop `map/while`: stopped";
+        assert_eq!(exit::one_line(&stopped), text);
+        let failed = in_loop(SessionError::NoBackend { segments: 1 });
+        assert!(!is_stop(&failed.into()));
+        assert!(!is_stop(&anyhow::anyhow!("stopped")));
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn slide(
 }
 
 /// [`window_output`] of an axis whose size only the run time knows.
-fn slid(
+pub(super) fn slid(
     size: &Formula,
     window: Option<usize>,
     stride: usize,
@@ -173,7 +173,11 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
     let Some(image) = image_shape(context, 0)? else {
         return Ok(vec![fact(dtype, None)]);
     };
-    let filter = image_shape(context, 1)?;
+    let mut filter = image_shape(context, 1)?;
+    if context.attrs.str_or("filter_format", "HWIO")? == "OIHW" {
+        filter =
+            filter.map(|filter| Shape([2, 3, 1, 0].map(|axis| filter.0[axis].clone()).to_vec()));
+    }
     let window = |axis: usize| filter.as_ref().and_then(|f| f.dims()[axis].fixed());
     let spatial = slide(context, &image, [window(0), window(1)], dilations(context)?)?;
     let axes = image_axes(context.attrs.str_or("data_format", "NHWC")?)?;

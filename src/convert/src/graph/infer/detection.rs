@@ -31,6 +31,7 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             ])
         }
         "CombinedNonMaxSuppression" => combined(context),
+        "TfjetMultiClassNonMaxSuppression" => multi_class(context),
         _ => Ok(vec![fact(Some(DType::I32), vector(context.symbol(0, 0)))]),
     }
 }
@@ -101,4 +102,36 @@ fn combined(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         fact(Some(DType::F32), rows(None)),
         fact(Some(DType::I32), Some(Shape(vec![batch]))),
     ])
+}
+
+fn multi_class(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let rows = match context.attrs.bool_or("pad", false)? {
+        true => usize::try_from(context.attrs.int("max_total_size")?).ok(),
+        false => None,
+    };
+    let rows = rows.map_or_else(|| context.symbol(0, 0), Dim::Fixed);
+    let table = |rest: &[Dim]| {
+        let dims = std::iter::once(rows.clone()).chain(rest.iter().cloned());
+        Some(Shape(dims.collect()))
+    };
+    let mut facts = vec![
+        fact(Some(DType::F32), table(&[Dim::Fixed(4)])),
+        fact(Some(DType::F32), table(&[])),
+        fact(Some(DType::F32), table(&[])),
+        fact(Some(DType::I32), Some(Shape::default())),
+    ];
+    let window = context.attrs.str_or("clip", "none")? != "none";
+    let first = 2 + usize::from(window);
+    if context.attrs.get("fields").is_some() {
+        for (index, per_class) in context.attrs.ints("fields")?.iter().enumerate() {
+            let field = context.input(first + index)?;
+            let skipped = if *per_class == 0 { 1 } else { 2 };
+            let rest = field
+                .shape
+                .as_ref()
+                .and_then(|shape| shape.dims().get(skipped..));
+            facts.push(fact(field.dtype, rest.and_then(table)));
+        }
+    }
+    Ok(facts)
 }

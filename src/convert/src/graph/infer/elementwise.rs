@@ -5,21 +5,35 @@ use tfjet_core::{AttrValue, DType, Dim, Shape};
 use super::{Context, InferError, broadcast, fact};
 use crate::graph::{Formula, SymbolicInt, WireFact};
 
-pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+pub(super) fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFact>, InferError> {
     let first = context.dtype(0);
     match context.node.op.as_str() {
         "Add" | "AddV2" | "Sub" | "Mul" | "Div" | "RealDiv" | "FloorDiv" | "FloorMod" | "Mod"
         | "TruncateMod" | "TruncateDiv" | "Minimum" | "Maximum" | "Pow" | "SquaredDifference"
-        | "DivNoNan" | "Atan2" => {
+        | "DivNoNan" | "Atan2" | "Xdivy" | "Xlogy" | "Xlog1py" | "MulNoNan" | "BitwiseAnd"
+        | "BitwiseOr" | "BitwiseXor" | "LeftShift" | "RightShift" => {
             let mut result = pairwise(context, first)?;
             result.elements = arithmetic(context, &result);
             Ok(vec![result])
         }
+        "Equal" | "NotEqual" if !context.attrs.bool_or("incompatible_shape_error", true)? => {
+            let result = pairwise(context, Some(DType::Bool));
+            // Shapes that do not broadcast make the result one boolean, which sizes of the run
+            // time may tell.
+            let shape = match result.map(|fact| fact.shape) {
+                Ok(Some(shape)) if shape.as_fixed().is_some() => Some(shape),
+                Ok(_) => None,
+                Err(_) => Some(Shape::default()),
+            };
+            Ok(vec![fact(Some(DType::Bool), shape)])
+        }
         "Greater" | "GreaterEqual" | "Less" | "LessEqual" | "Equal" | "NotEqual" | "LogicalAnd"
         | "LogicalOr" => Ok(vec![pairwise(context, Some(DType::Bool))?]),
-        "LogicalNot" | "IsFinite" | "IsNan" | "IsInf" => {
+        "LogicalNot" | "IsFinite" | "IsNan" | "IsInf" | "ApproximateEqual" => {
             Ok(vec![like(context, Some(DType::Bool))?])
         }
+        "PopulationCount" => Ok(vec![like(context, Some(DType::U8))?]),
+        "L2Loss" => Ok(vec![fact(first, Some(Shape::default()))]),
         "AddN" => {
             let known = context.inputs.iter().find(|fact| fact.shape.is_some());
             Ok(vec![fact(first, known.and_then(|fact| fact.shape.clone()))])
@@ -45,20 +59,122 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             Ok(vec![result])
         }
         "FusedBatchNorm" | "FusedBatchNormV2" | "FusedBatchNormV3" => {
-            Ok(vec![like(context, first)?])
+            let mut facts = vec![like(context, first)?];
+            let channels = match context.attrs.str_or("data_format", "NHWC")? {
+                "NHWC" => context
+                    .input(0)?
+                    .rank()
+                    .and_then(|rank| rank.checked_sub(1)),
+                _ => Some(1),
+            };
+            let channels = match (context.shape(0)?, channels) {
+                (Some(shape), Some(axis)) => shape.dims().get(axis).cloned(),
+                _ => None,
+            };
+            let vector = fact(context.dtype(1), channels.map(|dim| Shape(vec![dim])));
+            facts.resize(5, vector);
+            facts.push(fact(context.dtype(1), None));
+            facts.truncate(outputs);
+            Ok(facts)
         }
-        "Relu" | "Relu6" | "LeakyRelu" | "Elu" | "Selu" | "Sigmoid" | "Tanh" | "Softplus"
-        | "Softsign" | "Prelu" | "Softmax" | "LogSoftmax" | "BiasAdd" | "Abs" | "Neg" | "Exp"
-        | "Expm1" | "Log" | "Log1p" | "Sqrt" | "Rsqrt" | "Reciprocal" | "Inv" | "Square"
-        | "Sin" | "Cos" | "Tan" | "Asin" | "Acos" | "Atan" | "Sinh" | "Cosh" | "Asinh"
-        | "Acosh" | "Atanh" | "Ceil" | "Floor" | "Round" | "Rint" | "Sign" | "Erf" | "Erfc"
-        | "Cumsum" | "Identity" | "Snapshot" | "StopGradient" | "PreventGradient"
-        | "CheckNumerics" | "ClipByValue" | "ReverseV2" | "Exit" | "Enter" | "LoopCond" => {
+        "Relu"
+        | "Relu6"
+        | "LeakyRelu"
+        | "Elu"
+        | "Selu"
+        | "Sigmoid"
+        | "Tanh"
+        | "Softplus"
+        | "Softsign"
+        | "Prelu"
+        | "Softmax"
+        | "LogSoftmax"
+        | "BiasAdd"
+        | "Abs"
+        | "Neg"
+        | "Exp"
+        | "Expm1"
+        | "Log"
+        | "Log1p"
+        | "Sqrt"
+        | "Rsqrt"
+        | "Reciprocal"
+        | "Inv"
+        | "Square"
+        | "Sin"
+        | "Cos"
+        | "Tan"
+        | "Asin"
+        | "Acos"
+        | "Atan"
+        | "Sinh"
+        | "Cosh"
+        | "Asinh"
+        | "Acosh"
+        | "Atanh"
+        | "Ceil"
+        | "Floor"
+        | "Round"
+        | "Rint"
+        | "Sign"
+        | "Erf"
+        | "Erfc"
+        | "Erfinv"
+        | "Lgamma"
+        | "Digamma"
+        | "Ndtri"
+        | "Invert"
+        | "LRN"
+        | "Print"
+        | "MatrixBandPart"
+        | "MatrixSetDiag"
+        | "MatrixSetDiagV2"
+        | "MatrixSetDiagV3"
+        | "Roll"
+        | "ReverseSequence"
+        | "DataFormatDimMap"
+        | "Cross"
+        | "GuaranteeConst"
+        | "RGBToHSV"
+        | "HSVToRGB"
+        | "AdjustHue"
+        | "AdjustSaturation"
+        | "AdjustContrastv2"
+        | "BatchNormWithGlobalNormalization"
+        | "TensorScatterUpdate"
+        | "TensorScatterAdd"
+        | "TensorScatterSub"
+        | "TensorScatterMax"
+        | "TensorScatterMin"
+        | "ScatterNdNonAliasingAdd"
+        | "FakeQuantWithMinMaxArgs"
+        | "FakeQuantWithMinMaxVars"
+        | "FakeQuantWithMinMaxVarsPerChannel"
+        | "QuantizeAndDequantize"
+        | "QuantizeAndDequantizeV2"
+        | "QuantizeAndDequantizeV3"
+        | "QuantizeAndDequantizeV4"
+        | "InvertPermutation"
+        | "DataFormatVecPermute"
+        | "Reverse"
+        | "_CopyFromHostToGpu"
+        | "_CopyFromGpuToHost"
+        | "Cumprod"
+        | "Cumsum"
+        | "Identity"
+        | "Snapshot"
+        | "StopGradient"
+        | "PreventGradient"
+        | "CheckNumerics"
+        | "ClipByValue"
+        | "ReverseV2"
+        | "Exit"
+        | "Enter"
+        | "LoopCond" => {
             let mut result = like(context, first)?;
             result.elements = match context.node.op.as_str() {
-                "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" => {
-                    context.input(0)?.elements.clone()
-                }
+                "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "Print"
+                | "GuaranteeConst" => context.input(0)?.elements.clone(),
                 op => each(op, context.input(0)?),
             };
             Ok(vec![result])

@@ -1,4 +1,4 @@
-//! `Fill`, `Range`, `ZerosLike` and `OnesLike`.
+//! `Fill`, `Range`, `LinSpace`, `ZerosLike` and `OnesLike`.
 
 use tfjet_core::{DType, Shape};
 
@@ -25,6 +25,12 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             let dtype = context.dtype(0).or(Some(DType::I32));
             let dim = context.dim(range_len(context)?, 0, 0);
             Ok(vec![fact(dtype, Some(Shape(vec![dim])))])
+        }
+        "LinSpace" => {
+            let len = context.input(2)?.elements.as_deref();
+            let len = len.and_then(|len| len.first()?.formula());
+            let dim = context.dim(len, 0, 0);
+            Ok(vec![fact(context.dtype(0), Some(Shape(vec![dim])))])
         }
         _ => Ok(vec![fact(context.dtype(0), context.shape(0)?.cloned())]),
     }

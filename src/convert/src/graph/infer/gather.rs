@@ -1,4 +1,4 @@
-//! `Gather`, `GatherV2`, `GatherNd` and `OneHot`.
+//! `Gather`, `GatherV2`, `ResourceGather`, `GatherNd`, `ScatterNd` and `OneHot`.
 
 use tfjet_core::{Dim, Shape};
 
@@ -8,6 +8,7 @@ use crate::graph::WireFact;
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     match context.node.op.as_str() {
         "OneHot" => one_hot(context),
+        "ScatterNd" => scatter_nd(context),
         "GatherNd" => gather_nd(context),
         _ => gather(context),
     }
@@ -17,6 +18,7 @@ fn gather(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     let dtype = context.dtype(0);
     let axis = match context.node.op.as_str() {
         "Gather" => Some(0),
+        "ResourceGather" => Some(context.attrs.int_or("batch_dims", 0)?),
         _ => context.scalar(2)?,
     };
     let batch_dims = context.attrs.int_or("batch_dims", 0)?;
@@ -66,6 +68,14 @@ fn gather_nd(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     let mut dims = indices.dims()[..indices.rank() - 1].to_vec();
     dims.extend_from_slice(&params.dims()[depth..]);
     Ok(vec![fact(dtype, Some(Shape(dims)))])
+}
+
+fn scatter_nd(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let shape = match context.elements(2)? {
+        Some(elements) => Some(super::reshape::shape_from_elements(context, 0, &elements)?),
+        None => None,
+    };
+    Ok(vec![fact(context.dtype(1), shape)])
 }
 
 fn one_hot(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {

@@ -6,7 +6,10 @@ use super::{Context, InferError, broadcast, fact, impossible};
 use crate::graph::WireFact;
 
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
-    let dtype = context.dtype(0);
+    let dtype = match context.node.op.as_str() {
+        "BatchMatMulV3" => context.attrs.dtype("Tout").ok().or(context.dtype(0)),
+        _ => context.dtype(0),
+    };
     let batch = context.node.op.starts_with("Batch");
     let (first, second) = if batch {
         ("adj_x", "adj_y")

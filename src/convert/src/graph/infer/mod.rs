@@ -6,16 +6,23 @@
 mod concat;
 mod conv2d;
 mod detection;
+mod diagonals;
+mod einsum;
 mod elementwise;
 mod fill;
 mod gather;
 mod matmul;
+mod places;
 mod pool;
 mod reduce;
 mod reshape;
 mod slice;
 mod space;
+mod space_to_batch;
 mod symbolic;
+mod tensor_list;
+mod volume;
+mod windows;
 
 use tfjet_core::{AttrError, AttrReader, DType, Dim, Shape};
 
@@ -144,38 +151,98 @@ pub fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFact>, Inf
         | "DepthwiseConv2dNative"
         | "_FusedConv2D"
         | "FusedDepthwiseConv2dNative"
+        | "_FusedDepthwiseConv2dNative"
+        | "FusedConv2DBiasActivation"
         | "Conv2DBackpropInput" => conv2d::infer(context)?,
+        "Conv3D" | "Conv3DBackpropInputV2" | "MaxPool3D" | "AvgPool3D" => volume::infer(context)?,
+        "MaxPoolV2" | "MaxPoolWithArgmax" | "ExtractImagePatches" | "Dilation2D" => {
+            windows::infer(context)?
+        }
         "MaxPool" | "AvgPool" => pool::infer(context)?,
-        "MatMul" | "_FusedMatMul" | "BatchMatMul" | "BatchMatMulV2" => matmul::infer(context)?,
+        "MatMul" | "_FusedMatMul" | "BatchMatMul" | "BatchMatMulV2" | "BatchMatMulV3" => {
+            matmul::infer(context)?
+        }
+        "Einsum" => einsum::infer(context)?,
+        "SpaceToBatchND" | "BatchToSpaceND" | "SpaceToBatch" | "BatchToSpace" => {
+            space_to_batch::infer(context)?
+        }
         "ConcatV2" | "Concat" | "Pack" | "Unpack" | "Split" | "SplitV" => concat::infer(context)?,
-        "Gather" | "GatherV2" | "GatherNd" | "OneHot" => gather::infer(context)?,
-        "Sum" | "Mean" | "Max" | "Min" | "Prod" | "All" | "Any" | "ArgMax" | "ArgMin" => {
-            reduce::infer(context)?
+        "Gather" | "GatherV2" | "ResourceGather" | "GatherNd" | "ScatterNd" | "OneHot" => {
+            gather::infer(context)?
         }
+        "Sum" | "Mean" | "Max" | "Min" | "Prod" | "All" | "Any" | "ArgMax" | "ArgMin"
+        | "EuclideanNorm" => reduce::infer(context)?,
         "Reshape" | "Squeeze" | "ExpandDims" | "Shape" | "ShapeN" | "Size" | "Rank"
-        | "Transpose" | "Tile" | "BroadcastTo" | "Pad" | "PadV2" | "MirrorPad" => {
-            reshape::infer(context)?
-        }
+        | "Transpose" | "Tile" | "BroadcastTo" | "Pad" | "PadV2" | "MirrorPad" | "Bitcast"
+        | "EnsureShape" => reshape::infer(context)?,
         "Slice" | "StridedSlice" => slice::infer(context)?,
-        "Fill" | "Range" | "ZerosLike" | "OnesLike" => fill::infer(context)?,
+        "Fill" | "Range" | "LinSpace" | "ZerosLike" | "OnesLike" => fill::infer(context)?,
         "SpaceToDepth"
         | "DepthToSpace"
         | "ResizeBilinear"
         | "ResizeNearestNeighbor"
         | "ResizeBicubic"
-        | "ResizeArea" => space::infer(context)?,
+        | "ResizeArea"
+        | "CropAndResize" => space::infer(context)?,
         "TopKV2"
         | "TopK"
+        | "NonMaxSuppression"
         | "NonMaxSuppressionV2"
         | "NonMaxSuppressionV3"
         | "NonMaxSuppressionV4"
         | "NonMaxSuppressionV5"
         | "CombinedNonMaxSuppression"
+        | "TfjetMultiClassNonMaxSuppression"
         | "Where" => detection::infer(context)?,
-        _ => elementwise::infer(context)?,
+        "Unique"
+        | "UniqueV2"
+        | "UniqueWithCounts"
+        | "UniqueWithCountsV2"
+        | "ListDiff"
+        | "SparseToDense"
+        | "Empty"
+        | "BroadcastArgs"
+        | "ConcatOffset"
+        | "DynamicPartition"
+        | "DynamicStitch"
+        | "ParallelDynamicStitch"
+        | "SegmentSum"
+        | "SegmentMean"
+        | "SegmentProd"
+        | "SegmentMax"
+        | "SegmentMin"
+        | "UnsortedSegmentSum"
+        | "UnsortedSegmentProd"
+        | "UnsortedSegmentMax"
+        | "UnsortedSegmentMin"
+        | "Bincount"
+        | "DenseBincount"
+        | "LowerBound"
+        | "UpperBound"
+        | "Bucketize"
+        | "InTopK"
+        | "InTopKV2" => places::infer(context)?,
+        "MatrixDiag" | "MatrixDiagV2" | "MatrixDiagV3" | "MatrixDiagPart" | "MatrixDiagPartV2"
+        | "MatrixDiagPartV3" | "Diag" | "DiagPart" => diagonals::infer(context)?,
+        "EmptyTensorList" => tensor_list::infer(context)?,
+        _ if op.starts_with("TensorList") => tensor_list::infer(context)?,
+        _ => elementwise::infer(context, outputs)?,
     };
     facts.resize(outputs.max(facts.len()), WireFact::default());
+    facts.iter_mut().for_each(forget_overflow);
     Ok(facts)
+}
+
+/// Whole numbers are followed in 64 bits: one that wraps in 32 is not known.
+fn forget_overflow(fact: &mut WireFact) {
+    if fact.dtype != Some(DType::I32) {
+        return;
+    }
+    for element in fact.elements.iter_mut().flatten() {
+        if matches!(element, SymbolicInt::Known(value) if i32::try_from(*value).is_err()) {
+            *element = SymbolicInt::Unknown;
+        }
+    }
 }
 
 /// Follows small integer vectors through the arithmetic that shapes go through.

@@ -1,6 +1,6 @@
 //! Ops that rearrange or describe a shape.
 
-use tfjet_core::{DType, Dim, Shape};
+use tfjet_core::{AttrValue, DType, Dim, Shape};
 
 use super::symbolic::{product, quotient};
 use super::{Context, InferError, fact, impossible, normalize_axis};
@@ -22,8 +22,52 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
             };
             Ok(vec![fact(context.dtype(0), shape)])
         }
+        "Bitcast" => bitcast(context),
+        "EnsureShape" => ensure_shape(context),
         _ => pad(context),
     }
+}
+
+fn bitcast(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let (from, to) = (context.dtype(0), context.attrs.dtype("type")?);
+    let (Some(from), Some(shape)) = (from, context.shape(0)?) else {
+        return Ok(vec![fact(Some(to), None)]);
+    };
+    let (from, size) = (from.size_bytes(), to.size_bytes());
+    let mut dims = shape.0.clone();
+    if from > size {
+        dims.push(Dim::Fixed(from / size));
+    } else if from < size && dims.pop().is_none() {
+        return impossible("a scalar does not hold a larger type");
+    }
+    Ok(vec![fact(Some(to), Some(Shape(dims)))])
+}
+
+fn ensure_shape(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let input = context.input(0)?;
+    let expected = match context.attrs.get("shape") {
+        Some(AttrValue::Shape(Some(expected))) => expected,
+        _ => return Ok(vec![input.clone()]),
+    };
+    let mut dims = match &input.shape {
+        Some(shape) if shape.rank() != expected.rank() => {
+            return impossible(format!("the shape is {shape}, expected {expected}"));
+        }
+        Some(shape) => shape.0.clone(),
+        None => context.symbols(0, expected.rank()).0,
+    };
+    for (dim, expected) in dims.iter_mut().zip(expected.dims()) {
+        match (&*dim, expected) {
+            (Dim::Fixed(size), Dim::Fixed(expected)) if size != expected => {
+                return impossible(format!("a size is {size}, expected {expected}"));
+            }
+            (_, Dim::Fixed(_)) => *dim = expected.clone(),
+            _ => {}
+        }
+    }
+    let mut result = fact(input.dtype, Some(Shape(dims)));
+    result.elements.clone_from(&input.elements);
+    Ok(vec![result])
 }
 
 /// The shape that a vector of sizes describes; unknown elements become fresh symbols.

@@ -1,4 +1,4 @@
-//! `SpaceToDepth`, `DepthToSpace` and image resizing.
+//! `SpaceToDepth`, `DepthToSpace`, `CropAndResize` and image resizing.
 
 use tfjet_core::{Dim, Shape};
 
@@ -9,6 +9,9 @@ use crate::graph::{Formula, SymbolicInt, WireFact};
 pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
     if context.node.op.starts_with("Resize") {
         return resize(context);
+    }
+    if context.node.op == "CropAndResize" {
+        return crop_and_resize(context);
     }
     let dtype = context.dtype(0);
     let Some(image) = image_shape(context, 0)? else {
@@ -45,6 +48,24 @@ pub(super) fn infer(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> 
     let channels = scale(axes[3], block.saturating_mul(block), !down)?;
     let shape = image_output(context, image.dims()[0].clone(), spatial, channels)?;
     Ok(vec![fact(dtype, Some(shape))])
+}
+
+fn crop_and_resize(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
+    let boxes = match context.shape(1)?.map(Shape::dims) {
+        Some([boxes, _]) => boxes.clone(),
+        _ => context.symbol(0, 0),
+    };
+    let sizes = context.elements(3)?.unwrap_or_default();
+    let size = |axis: usize| {
+        let size = sizes.get(axis).and_then(SymbolicInt::formula);
+        context.dim(size, 0, axis + 1)
+    };
+    let channels = match image_shape(context, 0)? {
+        Some(image) => image.dims()[3].clone(),
+        None => context.symbol(0, 3),
+    };
+    let shape = Shape(vec![boxes, size(0), size(1), channels]);
+    Ok(vec![fact(Some(tfjet_core::DType::F32), Some(shape))])
 }
 
 fn resize(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {

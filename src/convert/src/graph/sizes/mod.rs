@@ -55,6 +55,24 @@ impl Sizes {
         Some(Dim::Symbolic(name))
     }
 
+    /// The formulas without the wires that tell symbols: what a function inherits.
+    pub(crate) fn inherited(&self) -> Self {
+        Self {
+            formulas: self.formulas.clone(),
+            homes: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over the formulas that a function's dims are named after.
+    pub(crate) fn absorb(&self, function: &Self) {
+        let mut formulas = self.formulas.borrow_mut();
+        for (name, formula) in function.formulas.borrow().iter() {
+            formulas
+                .entry(name.clone())
+                .or_insert_with(|| formula.clone());
+        }
+    }
+
     /// Notes that the shape of `wire` tells the symbols in it, where no wire before did.
     pub(crate) fn settle(&mut self, wire: WireId, shape: &Shape) {
         for (axis, dim) in shape.dims().iter().enumerate() {

@@ -39,11 +39,11 @@ fn broken_graphs_are_refused_in_one_line() {
         ),
         (
             [0xff, 0xd8, 0xff, 0xe0].repeat(100),
-            "not a TensorFlow graph: starts with bytes ff d8 ff e0 ff d8 ff e0; expected a frozen GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json".into(),
+            "not a TensorFlow graph: starts with bytes ff d8 ff e0 ff d8 ff e0; expected a SavedModel, a GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json".into(),
         ),
         (
             b"hello world".to_vec(),
-            "not a TensorFlow graph: starts with \"hello world\"; expected a frozen GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json".into(),
+            "not a TensorFlow graph: starts with \"hello world\"; expected a SavedModel, a GraphDef (.pb, .pbtxt) or a TensorFlow.js model.json".into(),
         ),
         (
             b"item {\n  id: 1\n}".to_vec(),
@@ -63,10 +63,6 @@ fn broken_graphs_are_refused_in_one_line() {
 #[test]
 fn files_of_other_programs_are_refused_by_name() {
     let files = Files::new();
-    let meta_graph = proto::MetaGraphDef {
-        graph_def: Some(small_graph()),
-    };
-    let meta_graph = [&[0x0a, 0x02, 0x12, 0x00], &meta_graph.encode_to_vec()[..]].concat();
     for (contents, expected) in [
         (&b"\x1c\0\0\0TFL3"[..], "a TensorFlow Lite model"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
@@ -80,14 +76,17 @@ fn files_of_other_programs_are_refused_by_name() {
             "a Git LFS pointer",
         ),
         (
+            b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0metadata.json",
+            "a Keras archive (.keras) is not a TensorFlow graph; load it with",
+        ),
+        (
             b"\x08\x01\x12\x80\x01",
-            "SavedModel is not yet supported; freeze it",
+            "damaged: the file at offset 0: ",
         ),
         (
             b"saved_model_schema_version: 1",
-            "SavedModel is not yet supported; freeze it",
+            "no graph with the tags `serve`; there are none",
         ),
-        (&meta_graph, "a MetaGraphDef"),
         (
             br#"{"format": "layers-model", "modelTopology": {}}"#,
             "a TensorFlow.js layers model",
@@ -116,10 +115,8 @@ fn directories_devices_and_missing_files_are_refused() {
     let files = Files::new();
     assert_eq!(
         message(files.0.path()),
-        "a directory without model.json: name the graph's file"
+        "a directory without saved_model.pb or model.json: name a SavedModel's directory or the graph's file"
     );
-    files.write("saved_model.pb", b"\x08\x01");
-    assert!(message(files.0.path()).starts_with("SavedModel is not yet supported"));
     assert!(message(&files.0.path().join("absent.pb")).starts_with("cannot be read: "));
     assert_eq!(message(Path::new("/dev/null")), "not a regular file");
 }

@@ -1,4 +1,4 @@
-use tfjet_core::{DType, ValueId, WeightsId};
+use tfjet_core::{DType, Schedule, ValueSource, WeightsId};
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn chosen(steps: &[(char, &[u32], usize)], held_otherwise: &[usize]) -> String {
     for &value in held_otherwise {
         plain[value] = false;
     }
-    let chosen = choose(&schedule, &offers, &plain);
+    let chosen = choose(&Steps::new(&schedule), &offers, &plain);
     chosen
         .iter()
         .map(|&device| if device { 'D' } else { 'H' })

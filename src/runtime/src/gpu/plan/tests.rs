@@ -1,4 +1,4 @@
-use tfjet_core::{DType, Step, Value};
+use tfjet_core::{DType, Function, FunctionId, Schedule, Step, Value, ValueSource};
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn schedule(steps: &[(char, &[u32], u32)], outputs: &[u32]) -> (Schedule, Vec<Pl
         ],
         inputs: vec![ValueId(0)],
         outputs: outputs.iter().copied().map(ValueId).collect(),
-        steps: Vec::new(),
+        ..Schedule::default()
     };
     let mut places = Vec::new();
     for &(place, inputs, count) in steps {
@@ -46,6 +46,13 @@ fn schedule(steps: &[(char, &[u32], u32)], outputs: &[u32]) -> (Schedule, Vec<Pl
     (schedule, places)
 }
 
+/// The items of a schedule without functions.
+fn cut_one(schedule: &Schedule, places: &[Place]) -> Vec<Item> {
+    let mut scopes = cut(&Steps::new(schedule), places);
+    assert_eq!(scopes.len(), 1);
+    scopes.remove(0)
+}
+
 fn ids(ids: &[ValueId]) -> String {
     let ids: Vec<_> = ids.iter().map(|id| id.0.to_string()).collect();
     ids.join(",")
@@ -58,6 +65,7 @@ fn text(items: &[Item]) -> String {
         let mut text = format!("D{}", steps.join(","));
         for (name, values) in [
             ("in", &block.host_inputs),
+            ("invariant", &block.invariant),
             ("resident", &block.resident),
             ("down", &block.downloads),
             ("kept", &block.kept),
@@ -72,6 +80,7 @@ fn text(items: &[Item]) -> String {
         .iter()
         .map(|item| match item {
             Item::Host(step) => format!("H{step}"),
+            Item::Control { step, host_inputs } => format!("C{step} in={}", ids(host_inputs)),
             Item::Block(plan) => block(plan),
         })
         .collect();
@@ -160,7 +169,7 @@ fn cuts_where_the_host_comes_between() {
     ];
     for (what, steps, outputs, expected) in cases {
         let (schedule, places) = schedule(steps, outputs);
-        assert_eq!(text(&cut(&schedule, &places)), *expected, "{what}");
+        assert_eq!(text(&cut_one(&schedule, &places)), *expected, "{what}");
     }
 }
 
@@ -210,13 +219,14 @@ fn check_by_running(schedule: &Schedule, places: &[Place], items: &[Item]) {
         .collect();
     let mut kept = vec![false; host.len()];
     let mut ran = vec![0; places.len()];
+    let steps = Steps::new(schedule);
     for item in items {
-        for id in item.inputs(schedule) {
+        for id in item.inputs(&steps) {
             assert!(host[id.index()], "{} is not on the host", id.0);
         }
         let mut device = vec![false; host.len()];
         match item {
-            Item::Host(step) => {
+            Item::Host(step) | Item::Control { step, .. } => {
                 assert_eq!(places[*step], Place::Host);
                 ran[*step] += 1;
             }
@@ -254,7 +264,7 @@ fn check_by_running(schedule: &Schedule, places: &[Place], items: &[Item]) {
                 }
             }
         }
-        for id in item.outputs(schedule) {
+        for id in item.outputs(&steps) {
             host[id.index()] = true;
         }
     }
@@ -270,7 +280,7 @@ fn every_order_runs_each_step_once_after_what_it_reads() {
     let mut longest = 0;
     for _ in 0..3000 {
         let (schedule, places) = random(&mut numbers);
-        let items = cut(&schedule, &places);
+        let items = cut_one(&schedule, &places);
         longest = longest.max(items.len());
         check_by_running(&schedule, &places, &items);
     }
@@ -287,9 +297,141 @@ fn no_two_blocks_touch_without_a_reason() {
                 via_host.fill(false);
             }
         }
-        let items = cut(&schedule, &places);
+        let items = cut_one(&schedule, &places);
         for pair in items.windows(2) {
             assert!(!matches!(pair, [Item::Block(_), Item::Block(_)]));
         }
     }
+}
+
+/// Value 0 is the caller's; step 0 makes value 1 of it, and step 1 is a loop that carries value 0
+/// to value 4 and captures value 1. Values 2 and 3 are what its functions take. The body has two
+/// steps: one makes value 6 of `first` and one value 7 of value 6 and of `second`.
+fn looped(first: u32, second: u32) -> Schedule {
+    let value = |name: usize, source| Value {
+        name: format!("v{name}"),
+        dtype: DType::F32,
+        shape: None,
+        source,
+    };
+    let sources = [
+        ValueSource::Input,
+        ValueSource::Computed,
+        ValueSource::Argument,
+        ValueSource::Argument,
+        ValueSource::Computed,
+        ValueSource::Computed,
+        ValueSource::Computed,
+        ValueSource::Computed,
+    ];
+    let engine = |inputs: &[u32], output| Step::Engine {
+        segment: 0,
+        inputs: inputs.iter().copied().map(ValueId).collect(),
+        outputs: vec![ValueId(output)],
+    };
+    let function = |input, output, steps| Function {
+        name: "function".into(),
+        inputs: vec![ValueId(input)],
+        outputs: vec![ValueId(output)],
+        steps,
+    };
+    let schedule = Schedule {
+        values: (0..)
+            .zip(sources)
+            .map(|(i, source)| value(i, source))
+            .collect(),
+        inputs: vec![ValueId(0)],
+        outputs: vec![ValueId(4)],
+        steps: vec![
+            engine(&[0], 1),
+            Step::While {
+                node: "loop".into(),
+                condition: FunctionId(0),
+                body: FunctionId(1),
+                inputs: vec![ValueId(0), ValueId(0), ValueId(1)],
+                outputs: vec![ValueId(4)],
+            },
+        ],
+        functions: vec![
+            function(2, 5, vec![engine(&[2], 5)]),
+            function(3, 7, vec![engine(&[first], 6), engine(&[6, second], 7)]),
+        ],
+    };
+    schedule.check().unwrap();
+    schedule
+}
+
+#[test]
+fn functions_have_blocks_of_their_own() {
+    let cases: &[(&str, [u32; 2], &str, &str)] = &[
+        (
+            "what is made on the device outside is read there",
+            [3, 1],
+            "DHHDD",
+            "D0 in=0 kept=1; C1 in=0 | H2 | D3,4 in=3 resident=1 down=7",
+        ),
+        (
+            "what the host reads in the body is downloaded outside",
+            [3, 1],
+            "DHHDH",
+            "D0 in=0 down=1; C1 in=0,1 | H2 | D3 in=3 down=6; H4",
+        ),
+        (
+            "both",
+            [1, 1],
+            "DHHDH",
+            "D0 in=0 down=1 kept=1; C1 in=0,1 | H2 | D3 resident=1 down=6; H4",
+        ),
+        (
+            "a value of the host outside is uploaded in the body",
+            [1, 0],
+            "HHHDD",
+            "H0; C1 in=0,1 | H2 | D3,4 in=1,0 invariant=1,0 down=7",
+        ),
+        (
+            "what goes over the host is downloaded outside",
+            [3, 1],
+            "DHHDd",
+            "D0 in=0 down=1; C1 in=0,1 | H2 | D3,4 in=3,1 invariant=1 down=7",
+        ),
+        (
+            "all on the host",
+            [3, 1],
+            "HHHHH",
+            "H0; C1 in=0,1 | H2 | H3; H4",
+        ),
+    ];
+    for &(what, [first, second], places, expected) in cases {
+        let schedule = looped(first, second);
+        let steps = Steps::new(&schedule);
+        let places: Vec<Place> = steps
+            .iter()
+            .zip(places.chars())
+            .map(|((_, step), place)| match place {
+                'H' => Place::Host,
+                place => {
+                    let mut via_host = vec![false; step.inputs().len()];
+                    if let (Some(last), 'd') = (via_host.last_mut(), place) {
+                        *last = true;
+                    }
+                    Place::Device { via_host }
+                }
+            })
+            .collect();
+        let found: Vec<String> = cut(&steps, &places).iter().map(|it| text(it)).collect();
+        assert_eq!(found.join(" | "), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_a_loop_does_not_change_is_known() {
+    let schedule = looped(3, 1);
+    let steps = Steps::new(&schedule);
+    let invariant = |scope: usize| {
+        let values = (0..8).filter(|&id| steps.is_invariant(scope, ValueId(id)));
+        values.collect::<Vec<_>>()
+    };
+    assert_eq!(invariant(0), [0u32; 0]);
+    assert_eq!(invariant(1), [0, 1, 4]);
+    assert_eq!(invariant(2), [0, 1, 4]);
 }

@@ -1,0 +1,165 @@
+//! Ops that only segments compute. They are rare, so that most graphs can be run op by op.
+
+use tfjet_convert::tensorflow::SourceNode;
+use tfjet_core::{AttrValue, DType};
+
+use super::{Draft, Wire, text, with};
+
+/// How many of the ops drawn here are none.
+const RARELY: usize = 3;
+
+pub(super) fn kernelless(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    if draft.below(RARELY) != 0 {
+        return None;
+    }
+    match draft.below(8) {
+        0 | 1 => volume(draft),
+        2 => matrices(draft),
+        3 => image(draft),
+        4 => quantized(draft),
+        5 => blocks(draft),
+        6 => fused(draft),
+        _ => other(draft),
+    }
+}
+
+fn volume(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let Some(input) = draft.wire(|wire| wire.rank() == 5 && wire.dtype == Some(DType::F32)) else {
+        let image = draft.image()?;
+        let axis = draft.ints(&[], &[1]);
+        return Some(draft.op("ExpandDims", &[&image.name, &axis]));
+    };
+    let channels = input.size(4)?;
+    let op = draft.one_of(&["Conv3D", "MaxPool3D", "AvgPool3D", "Conv3DBackpropInputV2"]);
+    let node = match op {
+        "Conv3D" => {
+            let filter = draft.floats(&[1, 2, 2, channels, 3]);
+            draft.op(op, &[&input.name, &filter])
+        }
+        "Conv3DBackpropInputV2" => {
+            let sizes: Option<Vec<i32>> = (0..5)
+                .map(|axis| i32::try_from(input.size(axis)?).ok())
+                .collect();
+            let sizes = draft.vector(&sizes?);
+            let filter = draft.floats(&[1, 2, 2, channels, channels]);
+            draft.op(op, &[&sizes, &filter, &input.name])
+        }
+        _ => {
+            let window = AttrValue::Ints(vec![1, 1, 2, 2, 1]);
+            with(draft.op(op, &[&input.name]), "ksize", window)
+        }
+    };
+    let node = with(node, "strides", AttrValue::Ints(vec![1; 5]));
+    Some(with(node, "padding", text("SAME")))
+}
+
+fn matrices(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let float = |wire: &Wire| wire.dtype == Some(DType::F32);
+    let input = draft.wire(|wire| float(wire) && wire.rank() >= 2)?;
+    let last = input.last();
+    match draft.below(3) {
+        0 => {
+            let matrix = draft.floats(&[last, 3]);
+            Some(draft.op("BatchMatMulV3", &[&input.name, &matrix]))
+        }
+        1 => {
+            let (lower, upper) = (draft.long(1), draft.long(-1));
+            Some(draft.op("MatrixBandPart", &[&input.name, &lower, &upper]))
+        }
+        _ => {
+            let matrix = draft.floats(&[last, 2]);
+            let node = draft.op("Einsum", &[&input.name, &matrix]);
+            Some(with(node, "equation", text("...ij,jk->...ki")))
+        }
+    }
+}
+
+fn image(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let input = draft.image()?.name;
+    let op = draft.one_of(&["ResizeBicubic", "ResizeArea", "LRN"]);
+    if op == "LRN" {
+        return Some(with(
+            draft.op(op, &[&input]),
+            "depth_radius",
+            AttrValue::Int(2),
+        ));
+    }
+    let size = draft.vector(&[3, 7]);
+    let node = draft.op(op, &[&input, &size]);
+    Some(with(node, "align_corners", AttrValue::Bool(false)))
+}
+
+fn quantized(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let input = draft.wire(|wire| wire.rank() > 0 && wire.dtype == Some(DType::F32))?;
+    let op = draft.one_of(&[
+        "FakeQuantWithMinMaxArgs",
+        "FakeQuantWithMinMaxVars",
+        "FakeQuantWithMinMaxVarsPerChannel",
+        "QuantizeAndDequantizeV2",
+        "QuantizeAndDequantizeV3",
+        "QuantizeAndDequantizeV4",
+    ]);
+    let channels = [input.last()];
+    let shape = match op {
+        "FakeQuantWithMinMaxVarsPerChannel" => &channels[..],
+        _ => &[],
+    };
+    let (low, high) = (draft.filled(shape, -1.5), draft.filled(shape, 2.5));
+    let node = match op {
+        "FakeQuantWithMinMaxArgs" => draft.op(op, &[&input.name]),
+        "QuantizeAndDequantizeV3" => {
+            let bits = draft.ints(&[], &[8]);
+            draft.op(op, &[&input.name, &low, &high, &bits])
+        }
+        _ => draft.op(op, &[&input.name, &low, &high]),
+    };
+    Some(match op.starts_with("Quantize") {
+        true => with(node, "range_given", AttrValue::Bool(true)),
+        false => node,
+    })
+}
+
+fn blocks(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let input = draft.image()?.name;
+    let op = draft.one_of(&["SpaceToBatch", "BatchToSpace"]);
+    let edges = draft.ints(&[2, 2], &[0; 4]);
+    let block = match op {
+        "SpaceToBatch" => 2,
+        _ => 1,
+    };
+    let node = draft.op(op, &[&input, &edges]);
+    Some(with(node, "block_size", AttrValue::Int(block)))
+}
+
+fn fused(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let input = draft.image()?;
+    let channels = input.size(3)?;
+    if draft.below(2) == 0 {
+        let filter = draft.floats(&[3, 3, channels, 2]);
+        let bias = draft.floats(&[2 * channels]);
+        let op = "_FusedDepthwiseConv2dNative";
+        let node = draft.op(op, &[&input.name, &filter, &bias]);
+        let node = with(node, "fused_ops", super::texts(&["BiasAdd", "Relu"]));
+        let node = with(node, "strides", AttrValue::Ints(vec![1; 4]));
+        return Some(with(node, "padding", text("SAME")));
+    }
+    let filter = draft.floats(&[3, 3, channels, 2]);
+    let bias = draft.floats(&[2]);
+    let side = draft.floats(&[0]);
+    let (one, zero) = (draft.filled(&[], 1.0), draft.filled(&[], 0.0));
+    let inputs = [&input.name[..], &filter, &bias, &side, &one, &zero];
+    let node = draft.op("FusedConv2DBiasActivation", &inputs);
+    let node = with(node, "strides", AttrValue::Ints(vec![1; 4]));
+    let node = with(node, "activation_mode", text("Relu"));
+    Some(with(node, "padding", text("SAME")))
+}
+
+fn other(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let input = draft.wire(|wire| wire.rank() > 0 && wire.dtype == Some(DType::F32))?;
+    if draft.below(2) == 0 {
+        let (low, high) = (draft.filled(&[], -0.5), draft.filled(&[], 0.75));
+        return Some(draft.op("ClipByValue", &[&input.name, &low, &high]));
+    }
+    let indices = draft.vector(&[1, 0]);
+    Some(draft.op("ResourceGather", &[&input.name, &indices]))
+}
