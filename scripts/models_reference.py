@@ -49,6 +49,21 @@ class Model:
 
 
 HUMAN = "human"
+# The manifest's element types.
+DTYPES = {
+    "F32": "float32",
+    "F64": "float64",
+    "F16": "float16",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "Bool": "bool",
+}
 SSD = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 SSD_FLAGS = tuple(flag for name in SSD for flag in ("--output", name))
 KERAS = [
@@ -176,13 +191,13 @@ def make_inputs(model, specs, shared):
         sizes = iter(model.shapes.get(name, model.shape))
         dims = spec["shape"]
         if dims is None:
-            dims = [None] * len(model.shapes.get(name, model.shape))
+            dims = [{}] * len(model.shapes.get(name, model.shape))
         shape = []
         for dim in dims:
             size = next(sizes, None)
-            shape.append(dim if isinstance(dim, int) else size or 1)
+            shape.append(dim.get("Fixed", size or 1))
         values = image_like(shape, model.low, model.high, seed)
-        kind = np.dtype({"bfloat16": "float32"}.get(spec["dtype"], spec["dtype"]))
+        kind = np.dtype(DTYPES[spec["dtype"]])
         inputs[name] = values.round().astype(kind) if kind.kind in "iub" else values.astype(kind)
     needed = {name.split(":")[0] for name in inputs}
     return inputs, {name: given[name] for name in given if name not in needed}
@@ -413,7 +428,7 @@ def main():
             row = table.row(model, source)
         except Failed as problem:
             row = {"failed": str(problem)}
-        except (KeyError, OSError, ValueError) as problem:
+        except (KeyError, OSError, TypeError, ValueError) as problem:
             row = {"failed": f"{type(problem).__name__}: {problem}"}
         if "failed" in row or not row.get("good", row.get("error", 1) <= 1e-4):
             bad.append(model.name)

@@ -19,7 +19,7 @@ const TABLES: &[&str] = &[
     include_str!("ops/volumes.json"),
 ];
 
-/// Of ops that only segments compute.
+/// Chosen for segments.
 const SEGMENTS: &str = include_str!("segments.json");
 
 #[derive(Deserialize)]
@@ -64,12 +64,12 @@ impl Case {
     }
 }
 
-/// All cases of ops that have a kernel.
+/// The cases of `make_op_goldens.py`.
 pub(crate) fn cases() -> Vec<Case> {
     TABLES.iter().flat_map(|text| read(text)).collect()
 }
 
-/// All cases of ops that only segments compute.
+/// The cases of `make_segment_goldens.py`, chosen for how segments compute an op.
 #[allow(dead_code, reason = "kernels are not tested by them")]
 pub(crate) fn segment_cases() -> Vec<Case> {
     read(SEGMENTS)

@@ -1,5 +1,4 @@
-"""Writes segments.json: what TensorFlow computes for ops that only segments compute, no kernel, and
-for forms of others that are of interest to segments.
+"""Writes segments.json: what TensorFlow computes, in cases chosen for how segments compute an op.
 
     python tests/goldens/make_segment_goldens.py
 

@@ -1,11 +1,11 @@
 //! A picture of the graph: one box per computing node, segments coloured, the flow from top to
-//! bottom.
+//! bottom. A loop or a condition is one box.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::graph::NodeId;
-use crate::partition::Partition;
+use crate::partition::{CallParts, Partition};
 use crate::stages::Lowered;
 
 const BOX: (usize, usize) = (172, 26);
@@ -14,6 +14,7 @@ const MARGIN: usize = 20;
 const HEADER: usize = 56;
 const LEGEND_STEP: usize = 110;
 const OUTSIDE: &str = "#d9d9d9";
+const CALL: &str = "#e9c46a";
 const COLORS: &[&str] = &[
     "#8ecae6", "#b7e4c7", "#ffd6a5", "#cdb4db", "#ffadad", "#f9f871", "#a0c4ff", "#caffbf",
     "#ffc8dd", "#bde0fe",
@@ -39,7 +40,7 @@ pub fn svg(lowered: &Lowered) -> String {
         rows[depth].push(id);
     }
     let widest = rows.iter().map(Vec::len).max().unwrap_or(1);
-    let entries = lowered.partition.segments.len().min(COLORS.len()) + 1;
+    let entries = lowered.partition.segments.len().min(COLORS.len()) + 2;
     let width = 2 * MARGIN + (widest * STEP.0).max(entries * LEGEND_STEP);
     let height = HEADER + 2 * MARGIN + rows.len() * STEP.1;
     let mut place: BTreeMap<NodeId, (usize, usize)> = BTreeMap::new();
@@ -80,10 +81,16 @@ pub fn svg(lowered: &Lowered) -> String {
     for (&id, &(x, y)) in &place {
         let node = typed.graph.node(id);
         let segment = segment_of.get(&id).copied();
-        let color = segment.map_or(OUTSIDE, |index| COLORS[index % COLORS.len()]);
-        let title = match reasons.get(&id) {
-            Some(reason) => format!("{} ({}): {reason}", node.name, node.op),
-            None => format!("{} ({})", node.name, node.op),
+        let call = lowered.partition.calls.get(&id);
+        let color = match (segment, call) {
+            (Some(index), _) => COLORS[index % COLORS.len()],
+            (None, Some(_)) => CALL,
+            (None, None) => OUTSIDE,
+        };
+        let title = match (reasons.get(&id), call) {
+            (Some(reason), _) => format!("{} ({}): {reason}", node.name, node.op),
+            (None, Some(call)) => format!("{} ({}): {}", node.name, node.op, inside(call)),
+            (None, None) => format!("{} ({})", node.name, node.op),
         };
         let label: String = node.op.chars().take(26).collect();
         let _ = writeln!(
@@ -103,6 +110,13 @@ pub fn svg(lowered: &Lowered) -> String {
     text
 }
 
+/// What a loop or a condition holds.
+fn inside(call: &CallParts) -> String {
+    let segments: usize = call.functions.iter().map(Partition::segment_count).sum();
+    let residual: usize = call.functions.iter().map(Partition::residual_count).sum();
+    format!("{segments} segments and {residual} ops outside them")
+}
+
 fn segments(partition: &Partition) -> BTreeMap<NodeId, usize> {
     let mut map = BTreeMap::new();
     for (index, segment) in partition.segments.iter().enumerate() {
@@ -118,7 +132,9 @@ fn legend(text: &mut String, partition: &Partition) {
         .enumerate()
         .take(COLORS.len())
         .map(|(index, segment)| (COLORS[index], segment.name.as_str()));
-    for (index, (color, name)) in named.chain([(OUTSIDE, "outside")]).enumerate() {
+    let calls = (!partition.calls.is_empty()).then_some((CALL, "loop, condition"));
+    let entries = named.chain([(OUTSIDE, "outside")]).chain(calls);
+    for (index, (color, name)) in entries.enumerate() {
         let x = MARGIN + index * LEGEND_STEP;
         let _ = writeln!(
             text,

@@ -185,7 +185,8 @@ fn agrees(path: &Path, signature: &str, case: &Case) {
     for (output, view) in outputs.iter() {
         let name = output.name.as_str();
         let is_it = |tensor: &str| tensor == name || tensor == format!("{name}:0");
-        let (key, _) = keys.iter().find(|(_, tensor)| is_it(tensor)).unwrap();
+        let key = keys.iter().find(|(_, tensor)| is_it(tensor));
+        let (key, _) = key.unwrap_or_else(|| panic!("output `{name}` is none of {keys:?}"));
         let expected = &case.outputs[key];
         assert_eq!(view.shape(), expected.shape, "{signature}/{key}");
         let largest = expected.numbers().iter().fold(1e-6, |a: f64, b| a.max(b.abs()));

@@ -7,6 +7,9 @@ pub enum OpError {
     /// No kernel for this op.
     #[error("op `{0}` has no kernel")]
     UnknownOp(String),
+    /// The op gives other numbers at every run.
+    #[error("op `{0}` gives random numbers, which no run repeats")]
+    Random(String),
     /// An attribute is absent, of the wrong kind, outside its range, or unknown.
     #[error(transparent)]
     Attr(#[from] AttrError),

@@ -13,7 +13,7 @@ const LANES: usize = 16;
 
 /// A matrix within a slice.
 #[derive(Clone, Copy)]
-struct Matrix {
+pub(crate) struct Matrix {
     rows: usize,
     columns: usize,
     row_stride: usize,
@@ -21,7 +21,7 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(shape: &[usize], transposed: bool) -> Option<Self> {
+    pub(crate) fn new(shape: &[usize], transposed: bool) -> Option<Self> {
         let &[.., rows, columns] = shape else {
             return None;
         };
@@ -44,7 +44,13 @@ impl Matrix {
 }
 
 /// `c = a b`, `c` row-major.
-fn multiply<T: Number>(a_matrix: Matrix, a: &[T], b_matrix: Matrix, b: &[T], c: &mut [T]) {
+pub(crate) fn multiply<T: Number>(
+    a_matrix: Matrix,
+    a: &[T],
+    b_matrix: Matrix,
+    b: &[T],
+    c: &mut [T],
+) {
     if c.is_empty() {
         return;
     }

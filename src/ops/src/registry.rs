@@ -389,13 +389,34 @@ fn find(op_type: &str) -> Option<Constructor> {
     Some(OPS[found].1)
 }
 
+/// Ops whose results no run repeats.
+const RANDOM: &[&str] = &[
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "SampleDistortedBoundingBox",
+    "SampleDistortedBoundingBoxV2",
+    "TruncatedNormal",
+];
+
 /// The kernel of an op with its attributes.
 ///
 /// # Errors
-/// [`OpError::UnknownOp`] where there is none, else what is wrong with an attribute. An attribute
+/// [`OpError::UnknownOp`] where there is none, [`OpError::Random`] where there can be none, else what is wrong with an attribute. An attribute
 /// with a meaning that the kernel does not know is an error, too.
 pub fn kernel(op_type: &str, attrs: &Attrs) -> Result<Box<dyn Kernel>, OpError> {
-    let constructor = find(op_type).ok_or_else(|| OpError::UnknownOp(op_type.into()))?;
+    let constructor = find(op_type).ok_or_else(|| {
+        if RANDOM.contains(&op_type) {
+            OpError::Random(op_type.into())
+        } else {
+            OpError::UnknownOp(op_type.into())
+        }
+    })?;
     let reader = AttrReader::new(attrs);
     let kernel = constructor(&reader)?;
     reader.finish()?;
@@ -429,6 +450,10 @@ mod tests {
         assert_eq!(
             kernel("DecodeJpeg", &attrs).err(),
             Some(OpError::UnknownOp("DecodeJpeg".into()))
+        );
+        assert_eq!(
+            kernel("RandomUniform", &attrs).unwrap_err().to_string(),
+            "op `RandomUniform` gives random numbers, which no run repeats"
         );
         let attrs = attrs.with("speed", AttrValue::Int(3));
         assert_eq!(

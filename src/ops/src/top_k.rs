@@ -112,7 +112,11 @@ fn best<T: Number>(x: &[T], k: usize, order: &mut Vec<usize>) {
         by_value.then(i.cmp(&j))
     };
     order.clear();
-    if k <= FEW && k < x.len() {
+    if k == 1 && !x.is_empty() {
+        order.push(largest(x));
+        return;
+    }
+    if k <= FEW && k < x.len() / SPARSE {
         few_best(x, k, order, rank);
         return;
     }
@@ -123,8 +127,21 @@ fn best<T: Number>(x: &[T], k: usize, order: &mut Vec<usize>) {
     order[..k].sort_unstable_by(rank);
 }
 
-/// So many are kept in order while the elements go by.
+/// The first of the largest; NaN only where there is nothing else.
+fn largest<T: Number>(x: &[T]) -> usize {
+    let (mut at, mut best) = (0, x[0]);
+    for (i, &value) in x.iter().enumerate() {
+        let is_nan = best.partial_cmp(&best).is_none();
+        if value > best || (is_nan && value.partial_cmp(&value).is_some()) {
+            (at, best) = (i, value);
+        }
+    }
+    at
+}
+
+/// So many are kept in order while the elements go by, where one of so many elements is kept.
 const FEW: usize = 128;
+const SPARSE: usize = 512;
 
 /// [`best`] of a few: most elements are below the last one kept.
 fn few_best<T: Number>(

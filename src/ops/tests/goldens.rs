@@ -312,3 +312,112 @@ fn mangled_attrs(value: &AttrValue) -> Vec<AttrValue> {
     }
     mangled
 }
+
+/// Numbers from a linear congruential generator.
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn tensor(&mut self, dtype: DType) -> Tensor {
+        let shape: Vec<usize> = (0..self.below(6)).map(|_| self.below(4)).collect();
+        let mut tensor = Tensor::zeros(dtype, &shape).expect("a small tensor");
+        let wild = self.below(3) == 0;
+        let numbers = [
+            -1,
+            0,
+            1,
+            2,
+            3,
+            5,
+            -7,
+            i64::from(i32::MIN),
+            1 << 40,
+            i64::MAX,
+        ];
+        let mut number = |most: usize| numbers[self.below(if wild { most } else { 6 })];
+        match dtype {
+            DType::I32 => {
+                let values = tensor.as_mut_slice::<i32>().expect("int32");
+                values.fill_with(|| number(8) as i32);
+            }
+            DType::I64 => {
+                let values = tensor.as_mut_slice::<i64>().expect("int64");
+                values.fill_with(|| number(10));
+            }
+            DType::F32 => {
+                let values = tensor.as_mut_slice::<f32>().expect("float32");
+                values.fill_with(|| match number(10) {
+                    i64::MAX => f32::NAN,
+                    value => value as f32 / 2.0,
+                });
+            }
+            _ => {
+                for byte in tensor.bytes_mut() {
+                    *byte = self.below(2) as u8;
+                }
+            }
+        }
+        tensor
+    }
+}
+
+/// The attributes of a case with other inputs, of random types, shapes and values.
+#[test]
+fn random_inputs_do_not_panic() {
+    let mut noise = Noise(1);
+    let (mut results, mut panics) = (BTreeSet::new(), Vec::new());
+    let types = [
+        DType::F32,
+        DType::I32,
+        DType::I64,
+        DType::Bool,
+        DType::U8,
+        DType::F16,
+    ];
+    let cases = cases();
+    for case in &cases {
+        let (attrs, own) = (case.attrs(), case.inputs());
+        let Ok(kernel) = kernel(&case.op, &attrs) else {
+            panic!("{} has no kernel", case.name);
+        };
+        for round in 0..40 {
+            let inputs: Vec<Tensor> = own
+                .iter()
+                .map(|own| match noise.below(4) {
+                    0 => own.clone(),
+                    1 => {
+                        let dtype = types[noise.below(types.len())];
+                        noise.tensor(dtype)
+                    }
+                    _ => noise.tensor(own.dtype()),
+                })
+                .collect();
+            let attempt = || {
+                let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
+                let mut outputs = vec![Tensor::default(); kernel.output_count()];
+                kernel.run(&views, &mut outputs).is_ok()
+            };
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)) {
+                Ok(true) => {
+                    results.insert(&case.op);
+                }
+                Ok(false) => {}
+                Err(_) => panics.push(format!("{} in round {round}: {inputs:?}", case.name)),
+            }
+        }
+    }
+    assert!(
+        panics.is_empty(),
+        "{} panics:\n{}",
+        panics.len(),
+        panics.join("\n")
+    );
+    assert!(results.len() > 100, "{} ops computed", results.len());
+}

@@ -221,6 +221,54 @@ fn wrong_inputs_are_named() {
             "0 is outside [0, 2) or there twice",
         ),
         ("Where", vec![f32s(&[])], "a scalar has no coordinates"),
+        (
+            "TensorListLength",
+            vec![f32s(&[])],
+            "input 0 is a scalar, no list",
+        ),
+        (
+            "Bincount",
+            vec![i32s(&[1, -2]), int(3), i32s(&[])],
+            "-2 is negative",
+        ),
+        (
+            "SegmentSum",
+            vec![f32s(&[2]), i32s(&[1, 0])],
+            "ids are not sorted: 0 behind 1",
+        ),
+        (
+            "UnsortedSegmentSum",
+            vec![f32s(&[2]), i32s(&[0, 2]), int(2)],
+            "id 2 is outside 2 segments",
+        ),
+        (
+            "TensorScatterUpdate",
+            vec![f32s(&[4]), i32s(&[5]), f32s(&[])],
+            "indices[0,0] is 5, outside [0, 4)",
+        ),
+        (
+            "MatrixBandPart",
+            vec![f32s(&[4]), int(0), int(0)],
+            "shape [4] holds no matrices",
+        ),
+        (
+            "CropAndResize",
+            vec![
+                f32s(&[1, 2, 2, 1]),
+                f32s(&[1, 4]),
+                i32s(&[1]),
+                i32s(&[2, 2]),
+            ],
+            "image 1 is outside [0, 1)",
+        ),
+        (
+            "Assert",
+            vec![
+                Tensor::from_bools(&[], &[false]).expect("a scalar"),
+                i32s(&[1, 2, 3, 4]),
+            ],
+            "assertion failed [1.0, 2.0, 3.0 ...]",
+        ),
     ];
     for (op, inputs, message) in cases {
         let error = run(op, vec![], &inputs).unwrap_err();
@@ -332,6 +380,77 @@ fn huge_outputs_are_refused_before_they_are_allocated() {
         let error = run(op, vec![], &inputs).unwrap_err();
         assert!(matches!(error, OpError::TooLarge { .. }), "{op}: {error}");
     }
+}
+
+#[test]
+fn lists_refuse_what_does_not_fit_them() {
+    let element = || {
+        vec![(
+            "element_dtype".to_string(),
+            AttrValue::Type(Some(DType::F32)),
+        )]
+    };
+    let list = || f32s(&[3, 2]);
+    let cases = [
+        (
+            "TensorListSetItem",
+            vec![list(), int(3), f32s(&[2])],
+            "element 3 of a list of 3",
+        ),
+        (
+            "TensorListSetItem",
+            vec![list(), int(0), f32s(&[4])],
+            "a list of elements of shape [2] takes none of shape [4]",
+        ),
+        (
+            "TensorListGetItem",
+            vec![list(), int(-1), int(-1)],
+            "element -1 of a list of 3",
+        ),
+        (
+            "TensorListGetItem",
+            vec![list(), int(0), i32s(&[5])],
+            "elements of shape [2] where [Some(5)] is expected",
+        ),
+        (
+            "TensorListPushBack",
+            vec![list(), i32s(&[1, 2])],
+            "input 1 is int32, expected float32",
+        ),
+        (
+            "TensorListPopBack",
+            vec![f32s(&[0, 2]), int(-1)],
+            "the list is empty",
+        ),
+        (
+            "TensorListStack",
+            vec![f32s(&[0, 0]), int(-1)],
+            "an empty list whose elements have no known shape",
+        ),
+        (
+            "TensorListSplit",
+            vec![f32s(&[3, 2]), int(-1), i64s(&[1, 2])],
+            "lengths [1, 2]: the elements of a list have one shape here",
+        ),
+    ];
+    for (op, inputs, message) in cases {
+        let error = run(op, element(), &inputs).unwrap_err();
+        assert_eq!(error.to_string(), message, "{op}");
+    }
+}
+
+#[test]
+fn an_assertion_says_its_message() {
+    let holds_not = Tensor::from_bools(&[], &[false]).unwrap();
+    let error = run(
+        "Assert",
+        vec![text("message", "rank is wrong:")],
+        &[holds_not, int(7)],
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "assertion failed: rank is wrong: [7.0]"
+    );
 }
 
 #[test]

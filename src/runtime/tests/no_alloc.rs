@@ -7,11 +7,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use common::{FakeBackend, Model, attrs, f32s, map};
-use tfjet_core::{AttrValue, Attrs, DType, Tensor};
+use common::{FakeBackend, FakeEngine, Model, f32s, map};
+use tfjet_core::{Attrs, DType, Tensor};
 use tfjet_runtime::{
-    Latency, PendingBuild, Session, SessionCache, SessionCacheOptions, SessionError, SessionMaker,
-    SessionOptions, ShapeKey,
+    EngineError, Latency, PendingBuild, Session, SessionCache, SessionCacheOptions, SessionError,
+    SessionMaker, SessionOptions, ShapeKey,
 };
 
 thread_local! {
@@ -107,37 +107,82 @@ fn runs_of_shapes_that_are_held_allocate_nothing() {
     assert!(run(&mut session, &inputs[0]) > 0, "a shape that went");
 }
 
+/// What the segments of [`looping`] compute, without an allocation of their own.
+fn segment(index: u32) -> FakeEngine {
+    FakeEngine(Box::new(move |inputs, outputs| {
+        let [x, y] = inputs else {
+            return Err(EngineError::Other("two inputs".into()));
+        };
+        let output = &mut outputs[0];
+        let integers = || {
+            let [x, y] = [x, y].map(|view| view.as_slice::<i32>().unwrap()[0]);
+            (x, y)
+        };
+        match index {
+            0 => {
+                let (x, y) = integers();
+                output.reset(DType::Bool, &[]).unwrap();
+                output.bytes_mut()[0] = u8::from(x < y);
+            }
+            1 => {
+                let (x, _) = integers();
+                output.reset(DType::I32, &[]).unwrap();
+                output.as_mut_slice::<i32>().unwrap()[0] = x + 1;
+            }
+            _ => {
+                let split = x.bytes().len();
+                let shape = [x.elements() + y.elements()];
+                output.reset(DType::F32, &shape).unwrap();
+                output.bytes_mut()[..split].copy_from_slice(x.bytes());
+                output.bytes_mut()[split..].copy_from_slice(y.bytes());
+            }
+        }
+        Ok(())
+    }))
+}
+
 /// `limit` passes that lengthen a tensor, shift what the loop carries, and choose a branch.
 fn looping() -> Session {
     let mut model = Model::default();
     let limit = model.input(DType::I32, "");
     let x = model.input(DType::F32, "n");
-    let axis = model.constant(&Tensor::scalar(0i32));
+    let zero = model.constant(&Tensor::scalar(0i32));
     let two = model.constant(&Tensor::scalar(2i32));
-    let first = [
-        (x, DType::F32, "k"),
-        (x, DType::F32, "n"),
-        (x, DType::F32, "n"),
+    let [functions, branches] = [model.reserve(), model.reserve()];
+    let kinds = [
+        (DType::I32, ""),
+        (DType::F32, "k"),
+        (DType::F32, "n"),
+        (DType::F32, "n"),
     ];
-    let outputs = model.count_below(limit, &first, &[x], |model, carried| {
+    let asked = kinds.map(|(dtype, dims)| model.argument(dtype, dims));
+    let carried = kinds.map(|(dtype, dims)| model.argument(dtype, dims));
+    let outputs = kinds.map(|(dtype, dims)| model.computed(dtype, dims));
+    model.function(functions[0], &asked, |model| {
+        let less = model.computed(DType::Bool, "");
+        model.engine(0, &[asked[0], limit], &[less]);
+        vec![less]
+    });
+    model.function(functions[1], &carried, |model| {
+        let next = model.computed(DType::I32, "");
+        model.engine(1, &[carried[0], two], &[next]);
         let longer = model.computed(DType::F32, "k");
-        let attrs = attrs([("N", AttrValue::Int(2))]);
-        model.op("ConcatV2", attrs, &[carried[1], x, axis], &[longer]);
+        model.engine(2, &[carried[1], x], &[longer]);
         let early = model.computed(DType::Bool, "");
-        model.op("Less", Attrs::default(), &[carried[0], two], &[early]);
-        let functions = model.reserve();
-        model.function(functions[0], &[], |model| {
+        model.engine(0, &[carried[0], two], &[early]);
+        model.function(branches[0], &[], |model| {
             let made = model.computed(DType::F32, "n");
-            model.engine(0, &[carried[3]], &[made]);
+            model.op("Neg", Attrs::default(), &[carried[3]], &[made]);
             vec![made]
         });
-        model.function(functions[1], &[], |_| vec![carried[3]]);
+        model.function(branches[1], &[], |_| vec![carried[3]]);
         let chosen = model.computed(DType::F32, "n");
-        model.branch(functions, &[early, carried[3]], &[chosen]);
-        vec![longer, carried[3], chosen]
+        model.branch(branches, &[early, carried[3]], &[chosen]);
+        vec![next, longer, carried[3], chosen]
     });
+    model.while_loop(functions, &[zero, x, x, x, limit, x], &outputs);
     outputs.iter().for_each(|&output| model.output(output));
-    let backend = FakeBackend(|_| Ok(map(|x| x + 1.0)));
+    let backend = FakeBackend(|index| Ok(segment(index)));
     Session::load_on(model.bundle(), Some(&backend), &SessionOptions::default()).unwrap()
 }
 

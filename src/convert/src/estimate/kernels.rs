@@ -13,6 +13,8 @@ use crate::lower::WeightsStore;
 pub struct Kernel {
     /// Index of its segment.
     pub segment: usize,
+    /// How often it runs in one run of the model; a loop of unknown length counts as one pass.
+    pub runs: u64,
     /// The first layer's name.
     pub name: String,
     /// The first layer's kind, in TensorRT's words.
@@ -124,6 +126,7 @@ fn kernel(
         maker.is_some() && maker == group
     };
     let mut kernel = Kernel {
+        runs: 1,
         segment,
         name: layers.first().map_or_else(String::new, |l| l.name.clone()),
         kind: layers.first().map_or("", |layer| layer.layer.kind()),

@@ -12,6 +12,7 @@ mod work;
 use serde::Serialize;
 use tfjet_core::{Dim, EngineKind, PowerMode, Precision, Target};
 
+use crate::partition::parts;
 use crate::stages::Lowered;
 
 pub use kernels::Kernel;
@@ -120,12 +121,21 @@ impl Estimate {
                 known: names(target),
             })?),
         };
-        let grouped: Vec<kernels::Grouped> = lowered
+        let mut grouped: Vec<kernels::Grouped> = lowered
             .networks
             .iter()
             .enumerate()
             .map(|(segment, network)| kernels::group(segment, network, &lowered.weights))
             .collect();
+        let parts = parts(&lowered.typed, &lowered.partition);
+        let runs = parts.iter().flat_map(|part| {
+            let segments = part.partition.segments.iter();
+            segments.map(|_| part.runs)
+        });
+        for (grouped, runs) in grouped.iter_mut().zip(runs) {
+            let kernels = grouped.kernels.iter_mut();
+            kernels.for_each(|kernel| kernel.runs = runs);
+        }
         let networks: Vec<_> = lowered.networks.iter().zip(&grouped).collect();
         let memory = target
             .precisions
@@ -229,10 +239,14 @@ impl<'a> Board<'a> {
             ms: 0.0,
             arithmetic_ms: 0.0,
             memory_ms: 0.0,
-            launch_ms: kernels.len() as f64 * FACTORS.launch_us / 1e3,
+            launch_ms: kernels.iter().map(|kernel| kernel.runs as f64).sum::<f64>()
+                * FACTORS.launch_us
+                / 1e3,
         };
         for kernel in kernels {
             let (arithmetic, memory) = self.kernel_ms(kernel, precision)?;
+            let runs = kernel.runs as f64;
+            let (arithmetic, memory) = (arithmetic * runs, memory * runs);
             if arithmetic > memory {
                 frame.arithmetic_ms += arithmetic;
             } else {

@@ -28,7 +28,8 @@ pub struct Function {
 /// A node of the source, for the report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceEntry {
-    /// Its name; the name of the calling node stands before that of a function's node.
+    /// Its name; the name of the calling node and what the function is to it stand before that of
+    /// a function's node.
     pub name: String,
     /// Its op.
     pub op: String,
@@ -197,9 +198,10 @@ impl Copies {
                 });
             }
             let mut graph = graph.clone();
+            let name = format!("{}/{role}", node.name);
             let mut number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
             for copy in &mut graph.nodes {
-                copy.name = format!("{}/{}", node.name, copy.name);
+                copy.name = format!("{name}/{}", copy.name);
                 if copy.op != "_Arg" {
                     copy.source = Some(number);
                     number = number.saturating_add(1);
@@ -222,7 +224,6 @@ impl Copies {
                 self.call(copy, callers)?;
             }
             callers.pop();
-            let name = format!("{}/{role}", node.name);
             names.push(name.clone());
             let function = Function {
                 name: name.clone(),

@@ -17,6 +17,7 @@ pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
         "Split" => attr("num_split"),
         "SplitV" => attr("num_split"),
         "Unpack" => attr("num"),
+        "_SwitchN" => attr("num_outs"),
         "ShapeN" | "ConcatOffset" => attr("N"),
         "DynamicPartition" => attr("num_partitions"),
         "IdentityN" => attr("T"),

@@ -12,7 +12,7 @@ const MAX_ROWS: usize = 1 << 22;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let dtype = op.dtype(1, NUMBERS)?;
-    op.attrs.ignore(&["Tindices"]);
+    op.attrs.ignore(&["Tindices", "bad_indices_policy"]);
     let indices = op.integers(0, "indices")?;
     let places = op.require_constant(0, "indices")?.shape().to_vec();
     let (_, shape) = op.output_type(0)?;

@@ -66,8 +66,8 @@ pub fn simplify(
         tensor_arrays(&mut Arc::make_mut(function).graph);
     }
     tensor_arrays(&mut graph);
-    cases(&mut graph);
     let mut notes = take_apart(&mut graph)?;
+    cases(&mut graph);
     let mut typed = type_again(graph, options.keep, None)?;
     for _ in 0..MAX_ROUNDS {
         let Some(rewrite) = PASSES

@@ -135,7 +135,7 @@ impl Use {
 fn before(graph: &Graph, wire: WireId) -> Option<WireId> {
     let node = graph.node(wire.node);
     match node.op.as_str() {
-        "Enter" | "Exit" | "Switch" | "Identity" | "RefEnter" | "RefSwitch" => {
+        "Enter" | "Exit" | "Switch" | "_SwitchN" | "Identity" | "RefEnter" | "RefSwitch" => {
             node.inputs.first().copied()
         }
         "Merge" | "RefMerge" => {

@@ -23,7 +23,7 @@ impl Default for Growth {
     fn default() -> Self {
         Self {
             nodes: 1 << 18,
-            bytes: 1 << 30,
+            bytes: 1 << 29,
         }
     }
 }

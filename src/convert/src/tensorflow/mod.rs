@@ -12,6 +12,7 @@
 mod attr;
 mod cast;
 mod checkpoint;
+mod defaults;
 mod error;
 mod freeze;
 mod frozen;

@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 use tfjet_core::{AttrValue, Attrs};
 
 use super::attr::attr_value;
+use super::defaults;
 use super::error::ImportProblem;
 use super::function::Library;
 use super::functions::Functions;
@@ -36,6 +37,7 @@ pub(super) fn source_node(
             }
         }
     }
+    defaults::fill(&node.op, &mut attrs);
     Ok(SourceNode {
         name: node.name,
         op: node.op,

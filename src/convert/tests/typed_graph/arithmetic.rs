@@ -91,7 +91,11 @@ pub(super) fn pairwise(draft: &mut Draft<'_>) -> Option<SourceNode> {
         let node = draft.op("AddN", &[&first.name, &second.name, &first.name]);
         return Some(with(node, "N", AttrValue::Int(3)));
     }
-    let op = draft.one_of(ARITHMETIC);
+    let whole = matches!(first.dtype, Some(DType::I32 | DType::I64));
+    let op = match whole && draft.below(4) == 0 {
+        true => "TruncateDiv",
+        false => draft.one_of(ARITHMETIC),
+    };
     Some(draft.op(op, &[&first.name, &second.name]))
 }
 

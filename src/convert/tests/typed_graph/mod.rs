@@ -4,8 +4,8 @@
 mod arithmetic;
 mod arranged;
 mod images;
-mod kernelless;
 mod pieces;
+mod rarer;
 mod reckless;
 mod sizes;
 
@@ -339,5 +339,5 @@ const FAMILIES: &[Family] = &[
     arranged::one_hot,
     arranged::permute,
     arranged::scatter,
-    kernelless::kernelless,
+    rarer::rarer,
 ];

@@ -1,6 +1,6 @@
 //! Running loops and conditions.
 
-use std::mem::{swap, take};
+use std::mem::swap;
 
 use tfjet_core::{DType, TensorView};
 
@@ -145,24 +145,28 @@ fn apply(moves: &[Move], given: &Given<'_>, buffers: &mut [Buffer]) -> Result<()
     for step in moves {
         match *step {
             Move::Copy { from, to, value } => {
-                let mut tensor = take(&mut buffers[to].tensor);
-                let copied = given.view(from, buffers).and_then(|view| {
-                    tensor
-                        .copy_from(&view)
-                        .map_err(|source| SessionError::Carried {
-                            value: given.value(value).name.clone(),
-                            source,
-                        })
-                });
-                buffers[to].tensor = tensor;
-                copied?;
+                let copied = match from {
+                    Source::Buffer(from) => match buffers.get_disjoint_mut([from, to]) {
+                        Ok([from, to]) => to.tensor.copy_from(&from.tensor.view()),
+                        Err(_) => continue,
+                    },
+                    Source::Input(input) => buffers[to].tensor.copy_from(&given.inputs[input]),
+                    Source::Constant(constant) => {
+                        let view = given.constants.view(constant)?;
+                        buffers[to].tensor.copy_from(&view)
+                    }
+                };
+                copied.map_err(|source| SessionError::Carried {
+                    value: given.value(value).name.clone(),
+                    source,
+                })?;
                 buffers[to].filled();
             }
             Move::Swap { from, to } => {
-                let mut tensor = take(&mut buffers[from].tensor);
-                swap(&mut tensor, &mut buffers[to].tensor);
-                buffers[from].tensor = tensor;
-                buffers[to].filled();
+                if let Ok([from, to]) = buffers.get_disjoint_mut([from, to]) {
+                    swap(&mut from.tensor, &mut to.tensor);
+                    to.filled();
+                }
             }
         }
     }

@@ -5,10 +5,10 @@ use tfjet_core::AttrValue;
 
 use super::super::prune::{needed, topological};
 use super::ControlFlowError;
-use crate::graph::{Graph, NodeId, WireId};
+use crate::graph::{Graph, NodeId, WireId, output_count};
 
-/// A predicate and the value that it has.
-pub(super) type Literal = (WireId, bool);
+/// A predicate and the value that it has: 0 or 1 of a truth value, else the number of a branch.
+pub(super) type Literal = (WireId, u32);
 
 /// The literals under which something is alive.
 pub(super) type Alive = Rc<BTreeSet<Literal>>;
@@ -25,15 +25,14 @@ pub(super) struct Frame {
 }
 
 /// How a `Merge` comes by its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
     /// It is input number so.
     Input(usize),
-    /// It depends on a predicate; indices in [`Analysis::choices`].
+    /// It depends on a predicate: an index in [`Analysis::choices`] for each of its values.
     Split {
         predicate: WireId,
-        on_true: usize,
-        on_false: usize,
+        branches: Vec<usize>,
     },
 }
 
@@ -51,6 +50,8 @@ pub(super) struct Analysis {
     pub(super) choices: Vec<(NodeId, Choice)>,
     /// The choice of each merge that carries nothing; `None` where its inputs cannot be told apart.
     pub(super) merges: BTreeMap<NodeId, Option<usize>>,
+    /// Predicates that number branches, with how many there are.
+    numbered: BTreeMap<WireId, u32>,
     fed: BTreeSet<WireId>,
     order: Vec<NodeId>,
 }
@@ -63,7 +64,7 @@ fn kind(op: &str) -> &str {
 pub(super) fn is_primitive(op: &str) -> bool {
     matches!(
         kind(op),
-        "Enter" | "Exit" | "Merge" | "Switch" | "NextIteration" | "LoopCond"
+        "Enter" | "Exit" | "Merge" | "Switch" | "_SwitchN" | "NextIteration" | "LoopCond"
     )
 }
 
@@ -98,6 +99,7 @@ impl Analysis {
             alive: vec![Alive::default(); count],
             choices: Vec::new(),
             merges: BTreeMap::new(),
+            numbered: BTreeMap::new(),
             fed,
             order: Vec::new(),
         };
@@ -214,7 +216,7 @@ impl Analysis {
     pub(super) fn canonical(&self, graph: &Graph, mut wire: WireId) -> WireId {
         loop {
             let node = graph.node(wire.node);
-            let passes = matches!(kind(&node.op), "Switch" | "Identity");
+            let passes = matches!(kind(&node.op), "Switch" | "_SwitchN" | "Identity");
             match node.inputs.first() {
                 Some(input) if passes && !self.fed.contains(&wire) => wire = *input,
                 _ => return wire,
@@ -230,8 +232,8 @@ impl Analysis {
         let node = graph.node(wire.node);
         let own = &self.alive[wire.node.index()];
         match (kind(&node.op), node.inputs.get(1)) {
-            ("Switch", Some(predicate)) => {
-                let literal = (self.canonical(graph, *predicate), wire.slot == 1);
+            ("Switch" | "_SwitchN", Some(predicate)) => {
+                let literal = (self.canonical(graph, *predicate), wire.slot);
                 let mut all = BTreeSet::clone(own);
                 all.insert(literal);
                 Rc::new(all)
@@ -254,14 +256,36 @@ impl Analysis {
                 let inputs = inputs.map(|wire| self.alive(graph, *wire));
                 union(inputs.collect())
             }
+            "_SwitchN" => {
+                let count = output_count(&node.op, &node.attrs).unwrap_or(0);
+                if let Some(predicate) = node.inputs.get(1) {
+                    let predicate = self.canonical(graph, *predicate);
+                    self.numbered.insert(predicate, count);
+                }
+                self.joined(graph, id)
+            }
             "Merge" if self.is_header(graph, id) => Alive::default(),
             "Merge" => self.merged(graph, id),
-            _ => {
-                let data = node.inputs.iter().map(|wire| self.alive(graph, *wire));
-                let control = node.control.iter().map(|from| &self.alive[from.index()]);
-                union(data.chain(control.cloned()).collect())
-            }
+            _ => self.joined(graph, id),
         };
+    }
+
+    /// The literals of all inputs.
+    fn joined(&self, graph: &Graph, id: NodeId) -> Alive {
+        let node = graph.node(id);
+        let data = node.inputs.iter().map(|wire| self.alive(graph, *wire));
+        let control = node.control.iter().map(|from| &self.alive[from.index()]);
+        union(data.chain(control.cloned()).collect())
+    }
+
+    /// How many values a predicate has.
+    pub(super) fn values(&self, predicate: WireId) -> u32 {
+        self.numbered.get(&predicate).copied().unwrap_or(2)
+    }
+
+    /// Is it the number of a branch, no truth value?
+    pub(super) fn is_numbered(&self, predicate: WireId) -> bool {
+        self.numbered.contains_key(&predicate)
     }
 
     fn merged(&mut self, graph: &Graph, id: NodeId) -> Alive {
@@ -274,7 +298,10 @@ impl Analysis {
             (index, BTreeSet::clone(&alive))
         });
         let inputs: Vec<(usize, BTreeSet<Literal>)> = inputs
-            .filter(|(_, alive)| alive.iter().all(|(of, value)| !alive.contains(&(*of, !value))))
+            .filter(|(_, alive)| {
+                let predicates: BTreeSet<WireId> = alive.iter().map(|(of, _)| *of).collect();
+                predicates.len() == alive.len()
+            })
             .collect();
         let chosen = self.choose(id, inputs);
         self.merges.insert(id, chosen.as_ref().map(|(choice, _)| *choice));
@@ -294,7 +321,7 @@ impl Analysis {
         }
         let predicates: Vec<WireId> = inputs.first()?.1.iter().map(|(of, _)| *of).collect();
         for predicate in predicates {
-            let side = |value: bool| -> Vec<(usize, BTreeSet<Literal>)> {
+            let side = |value: u32| -> Vec<(usize, BTreeSet<Literal>)> {
                 let inputs = inputs.iter();
                 let side = inputs.filter(|(_, alive)| alive.contains(&(predicate, value)));
                 side.map(|(index, alive)| {
@@ -304,19 +331,24 @@ impl Analysis {
                 })
                 .collect()
             };
-            let (yes, no) = (side(true), side(false));
-            if yes.is_empty() || no.is_empty() || yes.len() + no.len() < inputs.len() {
+            let sides: Vec<_> = (0..self.values(predicate)).map(side).collect();
+            let placed: usize = sides.iter().map(Vec::len).sum();
+            if sides.iter().any(Vec::is_empty) || placed < inputs.len() {
                 continue;
             }
-            let (on_true, left) = self.choose(merge, yes)?;
-            let (on_false, other) = self.choose(merge, no)?;
+            let chosen = sides.into_iter().map(|side| self.choose(merge, side));
+            let chosen: Vec<(usize, BTreeSet<Literal>)> = chosen.collect::<Option<_>>()?;
+            let left = chosen.first()?.1.clone();
+            if chosen.iter().any(|(_, other)| *other != left) {
+                return None;
+            }
+            let branches = chosen.into_iter().map(|(choice, _)| choice).collect();
             let choice = Choice::Split {
                 predicate,
-                on_true,
-                on_false,
+                branches,
             };
             self.choices.push((merge, choice));
-            return (left == other).then(|| (self.choices.len() - 1, left));
+            return Some((self.choices.len() - 1, left));
         }
         None
     }

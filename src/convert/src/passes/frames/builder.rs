@@ -71,8 +71,9 @@ impl<'a> Builder<'a> {
         for (&merge, choice) in &self.analysis.merges {
             if let Some(choice) = *choice
                 && self.analysis.needed[merge.index()]
-                && let (_, Choice::Split { predicate, .. }) = self.analysis.choices[choice]
+                && let (_, Choice::Split { predicate, .. }) = &self.analysis.choices[choice]
             {
+                let predicate = *predicate;
                 let alive = self.analysis.alive(self.graph, WireId::new(merge, 0));
                 let place = (predicate, alive, self.analysis.frame_of[merge.index()]);
                 same.entry(place).or_default().push((merge, choice));
@@ -223,6 +224,11 @@ impl<'a> Builder<'a> {
             return Ok(Place::Outside(key));
         }
         if let Some((predicate, value)) = alive.difference(&region.alive).next() {
+            let value = match (self.analysis.is_numbered(*predicate), value) {
+                (false, 0) => "false".to_owned(),
+                (false, _) => "true".to_owned(),
+                (true, value) => value.to_string(),
+            };
             let predicate = self.graph.wire_name(*predicate);
             return self.error(
                 id,
@@ -252,7 +258,7 @@ impl<'a> Builder<'a> {
             return Ok(Step::Done(wire));
         }
         match node.op.strip_prefix("Ref").unwrap_or(&node.op) {
-            "Switch" | "LoopCond" | "NextIteration" => passes(region, node.inputs.first()),
+            "Switch" | "_SwitchN" | "LoopCond" | "NextIteration" => passes(region, node.inputs.first()),
             "Exit" => self.exit(region, id),
             "Enter" => self.error(id, "it is read outside its frame"),
             "Merge" if self.analysis.is_header(graph, id) => {
@@ -365,7 +371,7 @@ impl<'a> Builder<'a> {
         let Some(loop_cond) = info.loop_cond else {
             return self.error(exit, "its frame has no LoopCond");
         };
-        let truth: Literal = (WireId::new(loop_cond, 0), true);
+        let truth: Literal = (WireId::new(loop_cond, 0), 1);
         let mut condition = Region::new(
             Kind::Condition,
             Some(frame),
@@ -411,8 +417,8 @@ impl<'a> Builder<'a> {
         let types = AttrValue::Types(vec![None; inputs.len()]);
         let attrs = Attrs::default()
             .with("T", types)
-            .with("cond", self.function(&name, "cond", condition))
-            .with("body", self.function(&name, "body", body));
+            .with("cond", AttrValue::Func(self.function(&name, "cond", condition)))
+            .with("body", AttrValue::Func(self.function(&name, "body", body)));
         self.depth -= 1;
         Ok(Planned {
             node: Node {
@@ -424,14 +430,14 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn function(&mut self, caller: &str, role: &str, graph: Graph) -> AttrValue {
+    fn function(&mut self, caller: &str, role: &str, graph: Graph) -> String {
         let name = self.unique(&format!("{caller}/{role}"));
         let function = Function {
             name: name.clone(),
             graph,
         };
         self.functions.push((name.clone(), Arc::new(function)));
-        AttrValue::Func(name)
+        name
     }
 
     /// The first value of what a loop carries, and the wire with the next one.
@@ -455,8 +461,9 @@ impl<'a> Builder<'a> {
     }
 
     fn choice(&mut self, region: &mut Region, choice: usize, slot: u32) -> Result<Step, Failure> {
-        let (merge, chosen) = self.analysis.choices[choice];
-        match chosen {
+        let (merge, chosen) = &self.analysis.choices[choice];
+        let merge = *merge;
+        match *chosen {
             Choice::Input(index) if slot == 0 => {
                 let key = Key::Wire(self.graph.node(merge).inputs[index]);
                 Ok(match region.memo.get(&key) {
@@ -508,13 +515,20 @@ impl<'a> Builder<'a> {
         region: &Region,
         results: &[(usize, u32)],
     ) -> Result<Planned, Failure> {
-        let (merge, predicate) = match results.first().map(|it| self.analysis.choices[it.0]) {
-            Some((merge, Choice::Split { predicate, .. })) => (merge, predicate),
-            _ => return self.error(NodeId(0), "nothing is chosen"),
+        let first = results.first().map(|it| &self.analysis.choices[it.0]);
+        let Some((merge, Choice::Split { predicate, .. })) = first else {
+            return self.error(NodeId(0), "nothing is chosen");
         };
+        let (merge, predicate) = (*merge, *predicate);
         self.deeper(merge)?;
+        let numbered = self.analysis.is_numbered(predicate);
+        // Of a truth value the branch for true comes first.
+        let values: Vec<u32> = match numbered {
+            true => (0..self.analysis.values(predicate)).collect(),
+            false => vec![1, 0],
+        };
         let mut sides = Vec::new();
-        for value in [true, false] {
+        for value in values {
             let literal = (predicate, value);
             let mut alive = BTreeSet::clone(&region.alive);
             alive.insert(literal);
@@ -522,25 +536,36 @@ impl<'a> Builder<'a> {
             let mut side = Region::new(kind, region.frame, Rc::new(alive), Graph::default());
             let mut wires = Vec::new();
             for &(choice, slot) in results {
-                if let (_, Choice::Split { on_true, on_false, .. }) = self.analysis.choices[choice]
+                if let (_, Choice::Split { branches, .. }) = &self.analysis.choices[choice]
+                    && let Some(chosen) = usize::try_from(value).ok().and_then(|i| branches.get(i))
                 {
-                    let chosen = if value { on_true } else { on_false };
-                    wires.push(self.build(&mut side, Key::Choice(chosen, slot))?);
+                    let key = Key::Choice(*chosen, slot);
+                    wires.push(self.build(&mut side, key)?);
                 }
             }
             sides.push((side, wires));
         }
         let mut captures: Vec<Key> = sides.iter().flat_map(|(side, _)| side.captures()).collect();
         unique_keys(&mut captures);
+        let op = if numbered { "Case" } else { "If" };
         let name = self.graph.node(merge).name.clone();
-        let name = self.unique(&format!("{name}/If"));
-        let mut attrs = Attrs::default();
-        for ((side, wires), (attr, role)) in sides
-            .into_iter()
-            .zip([("then_branch", "then"), ("else_branch", "else")])
-        {
+        let name = self.unique(&format!("{name}/{op}"));
+        let mut branches = Vec::new();
+        for (number, (side, wires)) in sides.into_iter().enumerate() {
+            let role = match (numbered, number) {
+                (true, number) => format!("branch{number}"),
+                (false, 0) => "then".into(),
+                (false, _) => "else".into(),
+            };
             let graph = side.finish(&captures, &|key| self.name_of(key), &wires);
-            attrs.insert(attr, self.function(&name, role, graph));
+            branches.push(self.function(&name, &role, graph));
+        }
+        let mut attrs = Attrs::default();
+        if let (false, [then, otherwise]) = (numbered, branches.as_slice()) {
+            attrs.insert("then_branch", AttrValue::Func(then.clone()));
+            attrs.insert("else_branch", AttrValue::Func(otherwise.clone()));
+        } else {
+            attrs.insert("branches", AttrValue::Funcs(branches));
         }
         attrs.insert("Tout", AttrValue::Types(vec![None; results.len()]));
         self.depth -= 1;
@@ -548,7 +573,7 @@ impl<'a> Builder<'a> {
         Ok(Planned {
             node: Node {
                 source: self.graph.node(merge).source,
-                ..Node::new(name, "If", attrs, Vec::new())
+                ..Node::new(name, op, attrs, Vec::new())
             },
             inputs: inputs.collect(),
             made: None,

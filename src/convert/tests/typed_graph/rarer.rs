@@ -1,24 +1,24 @@
-//! Ops that only segments compute. They are rare, so that most graphs can be run op by op.
+//! Ops that few models have.
 
 use tfjet_convert::tensorflow::SourceNode;
 use tfjet_core::{AttrValue, DType};
 
 use super::{Draft, Wire, text, with};
 
-/// How many of the ops drawn here are none.
-const RARELY: usize = 3;
+/// One in so many of the ops drawn here is one.
+const RARELY: usize = 2;
 
-pub(super) fn kernelless(draft: &mut Draft<'_>) -> Option<SourceNode> {
+pub(super) fn rarer(draft: &mut Draft<'_>) -> Option<SourceNode> {
     if draft.below(RARELY) != 0 {
         return None;
     }
-    match draft.below(8) {
-        0 | 1 => volume(draft),
-        2 => matrices(draft),
-        3 => image(draft),
-        4 => quantized(draft),
-        5 => blocks(draft),
-        6 => fused(draft),
+    match draft.below(10) {
+        0..=2 => volume(draft),
+        3 => matrices(draft),
+        4 => image(draft),
+        5 | 6 => quantized(draft),
+        7 => blocks(draft),
+        8 => fused(draft),
         _ => other(draft),
     }
 }
