@@ -54,6 +54,13 @@ def read_weights(manifest, folder):
     return weights
 
 
+def kind_of(node):
+    """The type of a fused op's numbers; TensorFlow.js leaves it out at times."""
+    if "T" in node.attr:
+        return node.attr["T"]
+    return attr_value_pb2.AttrValue(type=dtypes.float32.as_datatype_enum)
+
+
 class Writer:
     """Collects the nodes of the plain graph."""
 
@@ -87,7 +94,7 @@ class Writer:
         controls = [name for name in source.input if name.startswith("^")]
         plain, kept = FUSED[source.op]
         attrs = {key: source.attr[key] for key in kept if key in source.attr}
-        kind = {"T": source.attr["T"]}
+        kind = {"T": kind_of(source)}
         steps = [step.decode() for step in source.attr["fused_ops"].list.s]
         names = [f"{source.name}/{step}" for step in [plain, *steps]]
         names[-1] = source.name
@@ -111,7 +118,7 @@ class Writer:
         elif source.op == "Prelu":
             inputs = [name for name in source.input if not name.startswith("^")]
             controls = [name for name in source.input if name.startswith("^")]
-            self.prelu(source.name, inputs, controls, {"T": source.attr["T"]})
+            self.prelu(source.name, inputs, controls, {"T": kind_of(source)})
         elif source.op in FUSED:
             self.unfuse(source)
         else:

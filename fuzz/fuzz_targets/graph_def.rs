@@ -34,7 +34,11 @@ fuzz_target!(|data: &[u8]| {
     };
     let signature = SignatureDef {
         inputs: [("x".to_owned(), tensor("x"))].into(),
-        outputs: [("a".to_owned(), tensor("a")), ("out".to_owned(), tensor("call"))].into(),
+        outputs: [
+            ("a".to_owned(), tensor("a")),
+            ("out".to_owned(), tensor("call")),
+        ]
+        .into(),
     };
     let meta = MetaGraphDef {
         meta_info_def: Some(meta_graph_def::MetaInfoDef {

@@ -51,7 +51,15 @@ fn attribute(from: &mut Unstructured<'_>) -> Result<Value> {
 }
 
 fn node(from: &mut Unstructured<'_>) -> Result<Value> {
-    let ops = ["Const", "Const", "Placeholder", "Add", "PartitionedCall", "While", "f"];
+    let ops = [
+        "Const",
+        "Const",
+        "Placeholder",
+        "Add",
+        "PartitionedCall",
+        "While",
+        "f",
+    ];
     let mut attr = serde_json::Map::new();
     for _ in 0..from.int_in_range(0..=3)? {
         let key = *from.choose(&["dtype", "value", "shape", "f", "body", "cond", "T"])?;
@@ -66,7 +74,15 @@ fn node(from: &mut Unstructured<'_>) -> Result<Value> {
 }
 
 fn weight(from: &mut Unstructured<'_>) -> Result<Value> {
-    let dtypes = ["float32", "int32", "bool", "uint8", "string", "float16", "complex64"];
+    let dtypes = [
+        "float32",
+        "int32",
+        "bool",
+        "uint8",
+        "string",
+        "float16",
+        "complex64",
+    ];
     let mut weight = json!({
         "name": name(from)?,
         "shape": many(from, 3, size)?,
@@ -120,5 +136,8 @@ fuzz_target!(|data: &[u8]| {
     };
     let length = from.int_in_range(0..=64).unwrap_or(24);
     write_file("shard.bin", &vec![1; length]);
-    import(&write_file("model.json", model.to_string().as_bytes()), &options);
+    import(
+        &write_file("model.json", model.to_string().as_bytes()),
+        &options,
+    );
 });

@@ -84,7 +84,11 @@ fn slice(from: &mut Unstructured<'_>) -> Result<TensorSliceProto> {
 
 fn index(from: &mut Unstructured<'_>, data: &[u8]) -> Result<Vec<u8>> {
     let header = BundleHeaderProto {
-        num_shards: if from.ratio(1, 8)? { i32::arbitrary(from)? } else { 1 },
+        num_shards: if from.ratio(1, 8)? {
+            i32::arbitrary(from)?
+        } else {
+            1
+        },
         endianness: i32::from(from.ratio(1, 16)?),
         version: Some(VersionDef::default()),
     };
@@ -97,14 +101,28 @@ fn index(from: &mut Unstructured<'_>, data: &[u8]) -> Result<Vec<u8>> {
         let offset = from.int_in_range(0..=data.len())?;
         let size = from.int_in_range(0..=data.len() - offset)?;
         let stored = &data[offset..offset + size];
-        let slices: Result<Vec<_>> = (0..from.int_in_range(0..=2)?).map(|_| slice(from)).collect();
+        let slices: Result<Vec<_>> = (0..from.int_in_range(0..=2)?)
+            .map(|_| slice(from))
+            .collect();
         let is_wild = from.ratio(1, 8)?;
         let entry = BundleEntryProto {
-            dtype: if from.ratio(1, 2)? { 1 } else { from.int_in_range(0..=30)? },
+            dtype: if from.ratio(1, 2)? {
+                1
+            } else {
+                from.int_in_range(0..=30)?
+            },
             shape: Some(shape(from)?),
             shard_id: i32::from(from.ratio(1, 16)?),
-            offset: if is_wild { i64::arbitrary(from)? } else { i64::try_from(offset).unwrap_or(0) },
-            size: if is_wild { i64::arbitrary(from)? } else { i64::try_from(size).unwrap_or(0) },
+            offset: if is_wild {
+                i64::arbitrary(from)?
+            } else {
+                i64::try_from(offset).unwrap_or(0)
+            },
+            size: if is_wild {
+                i64::arbitrary(from)?
+            } else {
+                i64::try_from(size).unwrap_or(0)
+            },
             crc32c: checksum(stored),
             slices: slices?,
         };

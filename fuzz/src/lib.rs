@@ -15,10 +15,7 @@ pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/tensorflow.rs"));
 }
 #[path = "../../src/convert/src/tensorflow/checkpoint/write.rs"]
-#[allow(dead_code)]
 mod write;
-
-pub use write::{checksum, table};
 
 use proto::attr_value::{ListValue, Value};
 use proto::{AttrValue, FunctionDef, GraphDef, NameAttrList, NodeDef, OpDef, TensorProto};
@@ -46,6 +43,16 @@ pub fn write_file(name: &str, contents: &[u8]) -> PathBuf {
     }
     fs::write(&path, contents).expect("a file");
     path
+}
+
+/// A table of these entries, with blocks of `per_block` of them.
+pub fn table(entries: &[(Vec<u8>, Vec<u8>)], per_block: usize, is_packed: bool) -> Vec<u8> {
+    write::table(entries, per_block, is_packed)
+}
+
+/// The checksum that is stored with a tensor.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    write::checksum(bytes)
 }
 
 /// Imports a model and resolves it. An error must be one line.

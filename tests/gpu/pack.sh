@@ -73,7 +73,10 @@ if [[ -d $shared/models ]]; then
     --input Preprocessor/map/TensorArrayStack/TensorArrayGatherV3=1x300x300x3 \
     --output raw_detection_boxes --output raw_detection_scores \
     --out "$out/models/ssd.jet"
-  for name in centernet efficientnet_lite0_imagenet openpose_mobilenet_thin fer_minixception; do
+  "$tfjet" convert "$shared/models/ssd_mobilenet_v1_0.25_coco90.pb" --batch 1 --target x86-gpu \
+    --out "$out/models/ssd-full.jet"
+  for name in centernet efficientnet_lite0_imagenet openpose_mobilenet_thin fer_minixception \
+    ssd_mobilenet_v1_0.25_coco90; do
     cp "$shared/models/ref/$name.npz" "$out/models/"
   done
 else

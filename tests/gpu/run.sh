@@ -6,7 +6,8 @@
 # BIN and MODELS come from tests/gpu/pack.sh, LIBS holds libnvinfer.so.8 and its builder resource,
 # OUT takes logs and figures. Steps: tests layers parity sanitizer faults shapes cache sizes kill bench
 # raw pytorch; all of them when none is named. parity-MODEL is that model's part of parity, so that two
-# calls can share the work. A step that fails does not stop the others; the last lines sum up.
+# calls can share the work; TFJET_PRECISIONS ("fp32 fp16") and TFJET_BUILD_SECONDS (300, for one build)
+# bound it further. A step that fails does not stop the others; the last lines sum up.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(realpath "$1") models=$(realpath "$2") libs=$(realpath "$3") out=$(mkdir -p "$4" && realpath "$4")
@@ -34,7 +35,7 @@ check() { # NAME LIMIT_SECONDS COMMAND...: one line in the summary, the output i
 prepare() { # NAME BUNDLE OUT ARGUMENT...
   local name=$1 bundle=$2 target=$3
   shift 3
-  check "prepare-$name" 300 "$run" prepare "$bundle" "${common[@]}" --write-back "$target" "$@"
+  check "prepare-$name" "${TFJET_BUILD_SECONDS:-300}" "$run" prepare "$bundle" "${common[@]}" --write-back "$target" "$@"
 }
 
 has() { [[ " ${steps[*]} " == *" $1 "* ]]; }
@@ -70,6 +71,7 @@ PY
   )
   for precision in fp32 fp16; do
     limit=${limits[i++]}
+    [[ " ${TFJET_PRECISIONS:-fp32 fp16} " == *" $precision "* ]] || continue
     local tf32=()
     [[ $precision == fp32 ]] && tf32=(--no-tf32)
     prepare "$model-$precision" "$models/$model.jet" "/tmp/$model-$precision.jet" \
@@ -85,6 +87,7 @@ PY
 if [[ " ${steps[*]} " == *" parity"* ]]; then
   parity fer fer_minixception 1e-3 2e-2
   parity ssd ssd_cut 1e-3 2e-2
+  parity ssd-full ssd_mobilenet_v1_0.25_coco90 1e-3 5e-2
   parity centernet-outside centernet 1e-3 2e-2 --rows 20
   parity centernet centernet 1e-3 2e-2 --rows 20
   parity openpose openpose_mobilenet_thin 1e-3 2e-2

@@ -9,7 +9,9 @@ use crate::ConvertError;
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
 use crate::lower::{WeightsStore, lacking, lower_segment, target_narrows};
 use crate::partition::{Partition, PartitionOptions, Segment, partition, parts};
-use crate::passes::{RewriteOptions, fold_pre_processing, fold_scales, fuse_hard_sigmoids, simplify};
+use crate::passes::{
+    RewriteOptions, fold_pre_processing, fold_scales, fuse_hard_sigmoids, simplify,
+};
 use crate::tensorflow::{Format, ImportOptions, SourceGraph, import_with};
 
 /// What the user asks of a conversion.
@@ -113,12 +115,13 @@ fn import_options(options: &ConvertOptions) -> ImportOptions {
 
 /// The stages that do not depend on the target.
 fn resolve(
-    source: SourceGraph,
+    mut source: SourceGraph,
     file: &str,
     options: &ConvertOptions,
 ) -> Result<(Format, TypedGraph), ConvertError> {
     check_exclusions(&source, &options.partition)?;
     let format = source.format;
+    let mut notes = std::mem::take(&mut source.notes);
     let mut graph =
         build(source, &options.inputs, &options.outputs).map_err(|source| ConvertError::Build {
             file: file.into(),
@@ -137,11 +140,12 @@ fn resolve(
         file: file.into(),
         source: Box::new(source),
     })?;
+    notes.append(&mut typed.notes);
+    typed.notes = notes;
     drop_unread_inputs(&mut typed);
     if options.fold_preprocessing {
-        let image = fold_pre_processing(&mut typed).map_err(|reason| {
-            ConvertError::Task(format!("--fold-preprocessing: {reason}"))
-        })?;
+        let image = fold_pre_processing(&mut typed)
+            .map_err(|reason| ConvertError::Task(format!("--fold-preprocessing: {reason}")))?;
         typed.notes.push(image.note());
         typed.image = Some(image);
     }

@@ -70,10 +70,17 @@ fn agrees(given: &Tensor, expected: &Values) -> Result<(), String> {
     }
     if given.dtype() == DType::I32 {
         let same = given.as_slice::<i32>().unwrap() == expected.as_slice::<i32>().unwrap();
-        return same.then_some(()).ok_or(format!("{given:?}, not {expected:?}"));
+        return same
+            .then_some(())
+            .ok_or(format!("{given:?}, not {expected:?}"));
     }
-    let (given, expected) = (given.as_slice::<f32>().unwrap(), expected.as_slice::<f32>().unwrap());
-    let largest = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
+    let (given, expected) = (
+        given.as_slice::<f32>().unwrap(),
+        expected.as_slice::<f32>().unwrap(),
+    );
+    let largest = expected
+        .iter()
+        .fold(0f32, |most, value| most.max(value.abs()));
     let beyond = given
         .iter()
         .zip(expected)
@@ -107,10 +114,15 @@ fn graphs_compute_what_tensorflow_computes() {
                 }
             };
             for expected in &case.runs {
-                let (x, n) = (expected.x.tensor(), Tensor::from_slice(&[], &[expected.n]).unwrap());
+                let (x, n) = (
+                    expected.x.tensor(),
+                    Tensor::from_slice(&[], &[expected.n]).unwrap(),
+                );
                 let result = run(&mut session, &[("x", &x), ("n", &n)]).and_then(|given| {
                     let pairs = given.iter().zip(&expected.outputs);
-                    pairs.map(|(given, expected)| agrees(given, expected)).collect()
+                    pairs
+                        .map(|(given, expected)| agrees(given, expected))
+                        .collect()
                 });
                 if let Err::<Vec<()>, _>(error) = result {
                     failures.push(format!(

@@ -2,6 +2,7 @@
 //! cases of `tests/goldens`. What is inferred of less must not contradict them either.
 
 #[path = "../../../tests/goldens/cases.rs"]
+#[allow(dead_code, reason = "values are not compared here")]
 mod cases;
 
 use std::collections::BTreeMap;

@@ -120,9 +120,8 @@ fn error(path: &Path, options: &ImportOptions) -> String {
 fn session(source: SourceGraph) -> Session {
     let functions = source.functions.iter().flat_map(|function| &function.nodes);
     let ops = source.nodes.iter().chain(functions).map(|node| &node.op);
-    let is_flow = |op: &str| {
-        ["While", "If", "Case"].contains(&op.strip_prefix("Stateless").unwrap_or(op))
-    };
+    let is_flow =
+        |op: &str| ["While", "If", "Case"].contains(&op.strip_prefix("Stateless").unwrap_or(op));
     let deny_ops: BTreeSet<String> = source
         .nodes
         .iter()
@@ -155,8 +154,18 @@ fn session(source: SourceGraph) -> Session {
 
 fn floats(view: &TensorView<'_>) -> Vec<f64> {
     match view.dtype() {
-        DType::F32 => view.as_slice::<f32>().unwrap().iter().map(|&it| it.into()).collect(),
-        DType::I32 => view.as_slice::<i32>().unwrap().iter().map(|&it| it.into()).collect(),
+        DType::F32 => view
+            .as_slice::<f32>()
+            .unwrap()
+            .iter()
+            .map(|&it| it.into())
+            .collect(),
+        DType::I32 => view
+            .as_slice::<i32>()
+            .unwrap()
+            .iter()
+            .map(|&it| it.into())
+            .collect(),
         other => panic!("{other}"),
     }
 }
@@ -170,7 +179,11 @@ fn agrees(path: &Path, signature: &str, case: &Case) {
             .iter()
             .map(|output| (output.key.clone(), output.tensor.clone()))
             .collect(),
-        None => case.outputs.keys().map(|key| (key.clone(), key.clone())).collect(),
+        None => case
+            .outputs
+            .keys()
+            .map(|key| (key.clone(), key.clone()))
+            .collect(),
     };
     let mut session = session(source);
     let inputs: Vec<Tensor> = session
@@ -189,10 +202,16 @@ fn agrees(path: &Path, signature: &str, case: &Case) {
         let (key, _) = key.unwrap_or_else(|| panic!("output `{name}` is none of {keys:?}"));
         let expected = &case.outputs[key];
         assert_eq!(view.shape(), expected.shape, "{signature}/{key}");
-        let largest = expected.numbers().iter().fold(1e-6, |a: f64, b| a.max(b.abs()));
+        let largest = expected
+            .numbers()
+            .iter()
+            .fold(1e-6, |a: f64, b| a.max(b.abs()));
         for (found, expected) in floats(&view).iter().zip(expected.numbers()) {
             let difference = (found - expected).abs();
-            assert!(difference <= 1e-5 * largest, "{signature}/{key}: {found}, not {expected}");
+            assert!(
+                difference <= 1e-5 * largest,
+                "{signature}/{key}: {found}, not {expected}"
+            );
         }
         count += 1;
     }
@@ -235,13 +254,22 @@ fn inputs_and_outputs_have_the_names_of_the_signature() {
     };
     let pair = |key: &str| (key.to_owned(), format!("{key}:0"));
     assert_eq!(keys(&signature.inputs), [pair("x")]);
-    assert_eq!(keys(&signature.outputs), [pair("best"), pair("types"), pair("where")]);
-    let calls = source.nodes.iter().filter(|node| node.op.ends_with("PartitionedCall"));
+    assert_eq!(
+        keys(&signature.outputs),
+        [pair("best"), pair("types"), pair("where")]
+    );
+    let calls = source
+        .nodes
+        .iter()
+        .filter(|node| node.op.ends_with("PartitionedCall"));
     assert_eq!(calls.count(), 0);
     let inner = source.nodes.iter().filter(|node| node.op == "MatMul");
     let names: Vec<&str> = inner.map(|node| node.name.as_str()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
-    assert!(names.iter().all(|name| name.contains("PartitionedCall/")), "{names:?}");
+    assert!(
+        names.iter().all(|name| name.contains("PartitionedCall/")),
+        "{names:?}"
+    );
     let unique: BTreeSet<&str> = source.nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(unique.len(), source.nodes.len());
 }
@@ -252,7 +280,10 @@ fn an_input_need_not_be_a_placeholder() {
     let signature = source.signature.clone().unwrap();
     assert_eq!(signature.inputs[0].tensor, "half:0");
     let names: Vec<&str> = source.nodes.iter().map(|node| node.name.as_str()).collect();
-    assert!(!names.contains(&"x") && !names.contains(&"scaled"), "{names:?}");
+    assert!(
+        !names.contains(&"x") && !names.contains(&"scaled"),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -262,7 +293,12 @@ fn variables_that_functions_read_are_values() {
         let functions = source.functions.iter().flat_map(|function| &function.nodes);
         let mut found = BTreeSet::new();
         for node in source.nodes.iter().chain(functions) {
-            found.insert(node.op.strip_prefix("Stateless").unwrap_or(&node.op).to_owned());
+            found.insert(
+                node.op
+                    .strip_prefix("Stateless")
+                    .unwrap_or(&node.op)
+                    .to_owned(),
+            );
             for name in ["VarHandleOp", "ReadVariableOp"] {
                 assert_ne!(node.op, name, "{}", node.name);
             }
@@ -275,7 +311,11 @@ fn variables_that_functions_read_are_values() {
         assert!(ops.iter().all(|op| found.contains(*op)), "{found:?}");
         for function in &source.functions {
             let types = function.inputs.iter().map(|input| input.dtype);
-            assert!(types.into_iter().all(|dtype| dtype.is_some()), "{}", function.name);
+            assert!(
+                types.into_iter().all(|dtype| dtype.is_some()),
+                "{}",
+                function.name
+            );
         }
     }
 }
@@ -289,7 +329,10 @@ fn what_cannot_be_frozen_is_refused_by_name() {
     ] {
         let error = error(&fixture("toy"), &with_signature(signature));
         assert!(error.contains(expected), "{error}");
-        assert!(error.contains("--output") || error.contains("--input"), "{error}");
+        assert!(
+            error.contains("--output") || error.contains("--input"),
+            "{error}"
+        );
     }
 }
 
@@ -325,8 +368,14 @@ fn wires_that_the_user_names_count() {
 fn signatures_and_tags_that_are_not_there_are_reported() {
     let toy = fixture("toy");
     let message = error(&toy, &with_signature("lookupp"));
-    assert!(message.contains("no signature `lookupp`; there are `branch`, `counted`, "), "{message}");
-    assert!(message.contains("near names: lookup, loop; choose with --signature"), "{message}");
+    assert!(
+        message.contains("no signature `lookupp`; there are `branch`, `counted`, "),
+        "{message}"
+    );
+    assert!(
+        message.contains("near names: lookup, loop; choose with --signature"),
+        "{message}"
+    );
     let tagged = |tags: &[&str]| ImportOptions {
         tags: tags.iter().map(|&tag| tag.into()).collect(),
         ..with_signature("predict")
@@ -343,12 +392,24 @@ fn a_checkpoint_may_lie_elsewhere() {
     let graph = folder.path().join("model.ckpt.meta");
     let moved = folder.path().join("moved");
     fs::create_dir(&moved).unwrap();
-    for file in ["model.ckpt.index", "model.ckpt.data-00000-of-00001", "checkpoint"] {
+    for file in [
+        "model.ckpt.index",
+        "model.ckpt.data-00000-of-00001",
+        "checkpoint",
+    ] {
         fs::rename(folder.path().join(file), moved.join(file)).unwrap();
     }
     let message = error(&graph, &ImportOptions::default());
-    assert!(message.contains("is a variable, and the file holds no values"), "{message}");
-    for checkpoint in ["model.ckpt", "model.ckpt.index", "model.ckpt.data-00000-of-00001", ""] {
+    assert!(
+        message.contains("is a variable, and the file holds no values"),
+        "{message}"
+    );
+    for checkpoint in [
+        "model.ckpt",
+        "model.ckpt.index",
+        "model.ckpt.data-00000-of-00001",
+        "",
+    ] {
         let options = ImportOptions {
             checkpoint: Some(moved.join(checkpoint)),
             ..ImportOptions::default()
@@ -359,7 +420,10 @@ fn a_checkpoint_may_lie_elsewhere() {
     let message = error(&moved.join("model.ckpt.index"), &ImportOptions::default());
     assert!(message.contains("a part of a checkpoint"), "{message}");
     let message = error(folder.path(), &ImportOptions::default());
-    assert!(message.ends_with("name the graph's file, `model.ckpt.meta`"), "{message}");
+    assert!(
+        message.ends_with("name the graph's file, `model.ckpt.meta`"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -385,7 +449,9 @@ fn entries(table: &Bytes) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut all: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         while rest.has_remaining() {
             let (shared, own, value) = (number(&mut rest), number(&mut rest), number(&mut rest));
-            let mut key = all.last().map_or(Vec::new(), |(key, _)| key[..shared].to_vec());
+            let mut key = all
+                .last()
+                .map_or(Vec::new(), |(key, _)| key[..shared].to_vec());
             key.extend_from_slice(&rest.split_to(own));
             all.push((key, rest.split_to(value).to_vec()));
         }
@@ -401,28 +467,49 @@ fn entries(table: &Bytes) -> Vec<(Vec<u8>, Vec<u8>)> {
 #[test]
 fn damaged_models_are_refused_in_one_line() {
     let folder = copy("keras3");
-    let data = folder.path().join("variables/variables.data-00000-of-00001");
+    let data = folder
+        .path()
+        .join("variables/variables.data-00000-of-00001");
     let index = folder.path().join("variables/variables.index");
     let whole = fs::read(&data).unwrap();
     let mut flipped = whole.clone();
     flipped.iter_mut().for_each(|byte| *byte ^= 1);
     let read = || error(folder.path(), &ImportOptions::default());
     fs::write(&data, flipped).unwrap();
-    assert!(read().contains("wrong checksum; the file is damaged"), "{}", read());
+    assert!(
+        read().contains("wrong checksum; the file is damaged"),
+        "{}",
+        read()
+    );
     fs::write(&data, &whole[..40]).unwrap();
     assert!(read().contains("is it cut off?"), "{}", read());
     fs::remove_file(&data).unwrap();
-    assert!(read().contains("`variables.data-00000-of-00001` cannot be read"), "{}", read());
+    assert!(
+        read().contains("`variables.data-00000-of-00001` cannot be read"),
+        "{}",
+        read()
+    );
     fs::write(&data, &whole).unwrap();
     let entries = fs::read(&index).unwrap();
     fs::write(&index, &entries[..entries.len() - 9]).unwrap();
-    assert!(read().contains("`variables.index` is damaged"), "{}", read());
+    assert!(
+        read().contains("`variables.index` is damaged"),
+        "{}",
+        read()
+    );
     fs::remove_dir_all(folder.path().join("variables")).unwrap();
-    assert!(read().contains("`variables.index` cannot be read"), "{}", read());
+    assert!(
+        read().contains("`variables.index` cannot be read"),
+        "{}",
+        read()
+    );
 
     let other = copy("keras3");
     let message = error(&other.path().join("variables"), &ImportOptions::default());
-    assert!(message.contains("a directory with variables only"), "{message}");
+    assert!(
+        message.contains("a directory with variables only"),
+        "{message}"
+    );
     let graph = fs::read(other.path().join("saved_model.pb")).unwrap();
     for cut in [4, 100, graph.len() / 2, graph.len() - 1] {
         fs::write(other.path().join("saved_model.pb"), &graph[..cut]).unwrap();

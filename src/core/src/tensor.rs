@@ -474,7 +474,10 @@ mod tests {
         let expected = [1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         for tensor in [Tensor::default(), Limited::tensor(16, 0)] {
             let tensor = longer(tensor);
-            assert_eq!((tensor.shape(), tensor.bytes()), (&[3, 4][..], &expected[..]));
+            assert_eq!(
+                (tensor.shape(), tensor.bytes()),
+                (&[3, 4][..], &expected[..])
+            );
         }
         let mut full = longer(Limited::tensor(16, 0));
         assert!(full.resize(&[17]).is_err());

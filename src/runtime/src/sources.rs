@@ -74,7 +74,9 @@ pub(crate) fn locate(
                 constants.view(constant)?;
                 Source::Constant(constant)
             }
-            ValueSource::Computed | ValueSource::Argument => Source::Buffer(slots.of_value[value].unwrap_or_default()),
+            ValueSource::Computed | ValueSource::Argument => {
+                Source::Buffer(slots.of_value[value].unwrap_or_default())
+            }
         });
     }
     Ok((sources, constants))

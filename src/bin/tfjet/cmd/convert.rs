@@ -331,7 +331,9 @@ pub(crate) fn model_name(path: &Path) -> String {
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned());
     match (stem, path.parent().and_then(Path::file_name)) {
-        (Some(stem), Some(folder)) if stem == "model" => folder.to_string_lossy().into_owned(),
+        (Some(stem), Some(folder)) if stem == "model" || stem == "saved_model" => {
+            folder.to_string_lossy().into_owned()
+        }
         (Some(stem), _) => stem,
         (None, _) => "model".into(),
     }

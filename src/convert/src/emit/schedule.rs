@@ -181,11 +181,23 @@ impl Emitter<'_> {
         let outputs = (0..count).map(|slot| WireId::new(id, slot));
         Ok(Step::Residual {
             inputs: self.ids(scope, node.inputs.iter().copied())?,
-            outputs: self.ids(scope, outputs)?,
+            outputs: outputs
+                .map(|wire| self.made(scope, wire))
+                .collect::<Result<_, _>>()?,
             node: node.name.clone(),
             op_type: node.op.clone(),
             attrs: node.attrs.clone(),
         })
+    }
+
+    /// The value that a step makes of `wire`. What is known or given without the step is read from
+    /// there; the step's own result is then read by no one.
+    fn made(&mut self, scope: &mut Scope<'_>, wire: WireId) -> Result<ValueId, ConvertError> {
+        let known = scope.typed.fact(wire).value.is_some() || scope.typed.graph.is_input(wire);
+        match known {
+            true => self.value(scope.typed, wire, ValueSource::Computed),
+            false => self.id(scope, wire),
+        }
     }
 
     fn call(&mut self, scope: &mut Scope<'_>, id: NodeId) -> Result<Step, ConvertError> {
@@ -241,15 +253,16 @@ impl Emitter<'_> {
         let mut inputs = self.ids(scope, firsts)?;
         let finals = carried.iter().map(|index| WireId::new(id, slot(index)));
         let outputs = self.ids(scope, finals)?;
-        let argument = |function: &Scope<'_>, index: &usize| {
-            function.typed.graph.inputs[*index].wire
-        };
+        let argument =
+            |function: &Scope<'_>, index: &usize| function.typed.graph.inputs[*index].wire;
         let wires: Vec<WireId> = carried.iter().map(|it| argument(condition, it)).collect();
         let truth = condition.typed.graph.outputs.iter().map(|it| it.wire);
         let truth: Vec<WireId> = truth.collect();
         let condition = self.function(condition, node_role(node, "cond"), &wires, &truth)?;
         let wires: Vec<WireId> = carried.iter().map(|it| argument(body, it)).collect();
-        let results = carried.iter().map(|index| body.typed.graph.outputs[*index].wire);
+        let results = carried
+            .iter()
+            .map(|index| body.typed.graph.outputs[*index].wire);
         let results: Vec<WireId> = results.collect();
         let body = self.function(body, node_role(node, "body"), &wires, &results)?;
         inputs.extend(self.captured(&[condition, body]));
@@ -356,7 +369,10 @@ impl Emitter<'_> {
     /// The values from outside that functions read, constants not among them.
     fn captured(&self, functions: &[FunctionId]) -> Vec<ValueId> {
         let mut captured = Vec::new();
-        for function in functions.iter().filter_map(|id| self.schedule.function(*id)) {
+        for function in functions
+            .iter()
+            .filter_map(|id| self.schedule.function(*id))
+        {
             let mut own: BTreeSet<ValueId> = function.inputs.iter().copied().collect();
             own.extend(function.steps.iter().flat_map(Step::outputs));
             let read = function.steps.iter().flat_map(Step::inputs);

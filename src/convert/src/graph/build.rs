@@ -204,7 +204,9 @@ impl Scope {
             kinds: Vec::new(),
         };
         for (index, (name, op, attrs)) in arguments.chain(nodes).enumerate() {
-            scope.by_name.insert(name.clone(), NodeId::from_index(index));
+            scope
+                .by_name
+                .insert(name.clone(), NodeId::from_index(index));
             scope.counts.push(output_count(op, attrs));
             scope.kinds.push((name.clone(), op.clone()));
         }

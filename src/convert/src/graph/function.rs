@@ -163,7 +163,11 @@ fn entries(nodes: &[Node], caller: Option<u32>) -> Vec<SourceEntry> {
     own.map(|node| SourceEntry {
         name: node.name.clone(),
         op: node.op.clone(),
-        inputs: node.inputs.iter().filter_map(|wire| number(wire.node)).collect(),
+        inputs: node
+            .inputs
+            .iter()
+            .filter_map(|wire| number(wire.node))
+            .collect(),
     })
     .collect()
 }

@@ -46,7 +46,11 @@ pub fn output_count(op: &str, attrs: &Attrs) -> Option<u32> {
         },
         "FusedBatchNorm" | "FusedBatchNormV2" => Some(5),
         "FusedBatchNormV3" => Some(6),
-        "PartitionedCall" | "StatefulPartitionedCall" | "If" | "StatelessIf" | "Case"
+        "PartitionedCall"
+        | "StatefulPartitionedCall"
+        | "If"
+        | "StatelessIf"
+        | "Case"
         | "StatelessCase" => attr("Tout"),
         "While" | "StatelessWhile" => attr("T"),
         _ if is_known(op) => Some(1),

@@ -18,6 +18,9 @@ struct Steps {
     origin: f32,
 }
 
+/// A number of each channel's steps.
+type Part = fn(&Steps) -> f32;
+
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, &[DType::F32])?;
     let (channels, half_up) = match op.node.op.as_str() {
@@ -56,13 +59,13 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
         shape: layout.arrange(&native),
     };
     let mut tensor = op.tensor(0, layout)?;
-    let before: [(_, fn(&Steps) -> f32); 4] = [
+    let before: [(_, Part); 4] = [
         (ElementWiseOperation::Min, |s| s.high),
         (ElementWiseOperation::Max, |s| s.low),
         (ElementWiseOperation::Sub, |s| s.origin),
         (ElementWiseOperation::Prod, |s| 1.0 / s.step),
     ];
-    let with = |op: &mut Op<'_, '_>, tensor, operation, value: fn(&Steps) -> f32| {
+    let with = |op: &mut Op<'_, '_>, tensor, operation, value: Part| {
         let number = channels.number(op, value)?;
         let layer = Layer::ElementWise { operation };
         Ok::<_, Refusal>(op.emit(layer, &[tensor, number], dtype, &shape, layout))
@@ -91,7 +94,7 @@ struct Channels {
 }
 
 impl Channels {
-    fn number(&self, op: &mut Op<'_, '_>, value: fn(&Steps) -> f32) -> Result<TensorId, Refusal> {
+    fn number(&self, op: &mut Op<'_, '_>, value: Part) -> Result<TensorId, Refusal> {
         let values: Vec<f32> = self.steps.iter().map(value).collect();
         op.constant_layer("range", DType::F32, &self.shape, || {
             Ok(Arc::new(Tensor::from_slice(&self.shape, &values)?))

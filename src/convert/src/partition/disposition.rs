@@ -80,7 +80,11 @@ fn of_part(part: &Part<'_>, went: &mut [Option<Disposition>]) {
     for unit in &part.partition.order {
         if let Unit::Call(id) = unit {
             let node = graph.node(*id);
-            let what = if node.op.contains("While") { "loop" } else { "condition" };
+            let what = if node.op.contains("While") {
+                "loop"
+            } else {
+                "condition"
+            };
             let reason = Refusal(format!("{what} of the schedule"));
             set(node.source, Disposition::Residual(reason));
         }
@@ -103,10 +107,17 @@ fn needed(
     let graph = &typed.graph;
     let fed = inputs(graph);
     let mut needed = vec![false; source.len()];
-    let names: BTreeMap<&str, usize> = source.iter().zip(0..).map(|(it, i)| (it.name.as_str(), i)).collect();
+    let names: BTreeMap<&str, usize> = source
+        .iter()
+        .zip(0..)
+        .map(|(it, i)| (it.name.as_str(), i))
+        .collect();
     // An output that was redirected still has the name of the wire that was asked for.
     let asked = graph.outputs.iter().filter_map(|output| {
-        let name = output.name.rsplit_once(':').map_or(output.name.as_str(), |(name, _)| name);
+        let name = output
+            .name
+            .rsplit_once(':')
+            .map_or(output.name.as_str(), |(name, _)| name);
         names.get(name).copied()
     });
     let made = wanted.filter_map(|wire| place(graph.node(wire.node).source));
@@ -143,7 +154,11 @@ fn owners(
         .collect();
     open.reverse();
     while let Some((reader, segment)) = open.pop() {
-        for from in source[reader].inputs.iter().filter_map(|from| place(Some(*from))) {
+        for from in source[reader]
+            .inputs
+            .iter()
+            .filter_map(|from| place(Some(*from)))
+        {
             if let Some(owner) = owners.get_mut(from)
                 && owner.is_none()
                 && gone(from)

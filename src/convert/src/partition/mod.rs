@@ -183,7 +183,9 @@ fn changing(typed: &TypedGraph, id: NodeId, symbols: &BTreeSet<String>) -> Optio
         let mut dims = shape.into_iter().flat_map(Shape::dims);
         dims.any(|dim| {
             let size = typed.sizes.formula(dim);
-            size.symbols().iter().any(|symbol| !symbols.contains(*symbol))
+            size.symbols()
+                .iter()
+                .any(|symbol| !symbols.contains(*symbol))
         })
     })
 }
@@ -217,7 +219,9 @@ pub fn is_control_flow(op: &str) -> bool {
 /// Partitions a typed graph and the functions that it calls.
 pub fn partition(typed: &TypedGraph, options: &PartitionOptions) -> Partition {
     let shapes = typed.graph.inputs.iter().filter_map(|it| it.shape.as_ref());
-    let dims = shapes.flat_map(Shape::dims).map(|dim| typed.sizes.formula(dim));
+    let dims = shapes
+        .flat_map(Shape::dims)
+        .map(|dim| typed.sizes.formula(dim));
     let symbols = dims.flat_map(|size| {
         let symbols: Vec<String> = size.symbols().into_iter().map(str::to_owned).collect();
         symbols

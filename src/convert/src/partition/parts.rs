@@ -21,7 +21,9 @@ impl CallParts {
     fn total(&self, of: impl Fn(&Partition) -> u64) -> u64 {
         let each = self.functions.iter().map(of);
         match self.is_loop {
-            true => each.fold(0, u64::saturating_add).saturating_mul(self.runs()),
+            true => each
+                .fold(0, u64::saturating_add)
+                .saturating_mul(self.runs()),
             false => each.max().unwrap_or(0),
         }
     }

@@ -91,7 +91,12 @@ fn attrs(then: String, otherwise: String, tout: Option<AttrValue>) -> Attrs {
 fn with_index(functions: &mut Functions, name: &str, call: &str) -> String {
     if let Some(function) = functions.get_mut(name) {
         let graph = &mut Arc::make_mut(function).graph;
-        let node = Node::new(format!("{name}/index"), "_Arg", Attrs::default(), Vec::new());
+        let node = Node::new(
+            format!("{name}/index"),
+            "_Arg",
+            Attrs::default(),
+            Vec::new(),
+        );
         let wire = WireId::new(graph.add(node), 0);
         graph.inputs.insert(0, input(format!("{call}/index"), wire));
     }
@@ -113,7 +118,12 @@ fn wrapper(called: &Called, width: usize, node: &Node, functions: &mut Functions
     let name = &called.name;
     for index in 0..=width {
         let argument = format!("{name}/in{index}");
-        let id = graph.add(Node::new(argument.clone(), "_Arg", Attrs::default(), Vec::new()));
+        let id = graph.add(Node::new(
+            argument.clone(),
+            "_Arg",
+            Attrs::default(),
+            Vec::new(),
+        ));
         graph.inputs.push(input(argument, WireId::new(id, 0)));
     }
     let arguments: Vec<WireId> = graph.inputs.iter().map(|it| it.wire).collect();
@@ -149,9 +159,19 @@ fn equal(graph: &mut Graph, name: &str, index: WireId, number: i32) -> WireId {
     let attrs = Attrs::default()
         .with("dtype", AttrValue::Type(Some(DType::I32)))
         .with("value", AttrValue::Tensor(value));
-    let constant = graph.add(Node::new(format!("{name}/number"), "Const", attrs, Vec::new()));
+    let constant = graph.add(Node::new(
+        format!("{name}/number"),
+        "Const",
+        attrs,
+        Vec::new(),
+    ));
     let attrs = Attrs::default().with("T", AttrValue::Type(Some(DType::I32)));
     let inputs = vec![index, WireId::new(constant, 0)];
-    let id = graph.add(Node::new(format!("{name}/is{number}"), "Equal", attrs, inputs));
+    let id = graph.add(Node::new(
+        format!("{name}/is{number}"),
+        "Equal",
+        attrs,
+        inputs,
+    ));
     WireId::new(id, 0)
 }

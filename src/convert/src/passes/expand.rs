@@ -6,9 +6,7 @@ use std::sync::Arc;
 use tfjet_core::DType;
 
 use super::simplify::{Rewrite, RewriteOptions};
-use crate::graph::{
-    Call, Function, Graph, Node, NodeId, TypedCall, TypedGraph, WireFact, WireId,
-};
+use crate::graph::{Call, Function, Graph, Node, NodeId, TypedCall, TypedGraph, WireFact, WireId};
 
 /// A loop of several passes is written out where that makes no more nodes than this.
 const MAX_UNROLLED_NODES: usize = 2048;
@@ -151,7 +149,11 @@ impl Inliner<'_> {
             }
             wire
         };
-        let readers = self.graph.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+        let readers = self
+            .graph
+            .nodes
+            .iter_mut()
+            .flat_map(|node| &mut node.inputs);
         readers.for_each(|wire| *wire = last(*wire));
         let outputs = self.graph.outputs.iter_mut();
         outputs.for_each(|output| output.wire = last(output.wire));

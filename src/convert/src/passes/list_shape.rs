@@ -52,12 +52,7 @@ pub(super) fn settle_reserved(
 }
 
 /// A wire with these sizes; `None` where one follows from no wire of the graph.
-fn shape_wire(
-    typed: &TypedGraph,
-    graph: &mut Graph,
-    list: NodeId,
-    dims: &[Dim],
-) -> Option<WireId> {
+fn shape_wire(typed: &TypedGraph, graph: &mut Graph, list: NodeId, dims: &[Dim]) -> Option<WireId> {
     let name = typed.graph.node(list).name.clone();
     let homes: Vec<Option<(WireId, usize)>> = dims
         .iter()
@@ -69,7 +64,12 @@ fn shape_wire(
     if homes.iter().all(Option::is_none) {
         let sizes = dims.iter().map(|dim| i32::try_from(dim.fixed()?).ok());
         let sizes: Vec<i32> = sizes.collect::<Option<_>>()?;
-        return Some(integers(graph, format!("{name}/shape"), &[sizes.len()], &sizes));
+        return Some(integers(
+            graph,
+            format!("{name}/shape"),
+            &[sizes.len()],
+            &sizes,
+        ));
     }
     let mut parts = Vec::new();
     for (axis, (dim, home)) in dims.iter().zip(homes).enumerate() {

@@ -78,20 +78,20 @@ pub(crate) fn fold_pre_processing(typed: &mut TypedGraph) -> Result<FoldedImage,
             Step::Resize(filter) if folded.filter.is_none() => folded.filter = Some(filter),
             Step::Resize(_) => break,
             Step::Scale(by) => {
-                for channel in 0..3 {
-                    folded.scale[channel] *= by[channel];
-                    folded.shift[channel] *= by[channel];
+                for (channel, by) in by.into_iter().enumerate() {
+                    folded.scale[channel] *= by;
+                    folded.shift[channel] *= by;
                 }
             }
             Step::Shift(by) => {
-                for channel in 0..3 {
-                    folded.shift[channel] += by[channel];
+                for (shift, by) in folded.shift.iter_mut().zip(by) {
+                    *shift += by;
                 }
             }
             Step::Flip(from) => {
-                for channel in 0..3 {
+                for (channel, from) in from.into_iter().enumerate() {
                     folded.scale[channel] = -folded.scale[channel];
-                    folded.shift[channel] = from[channel] - folded.shift[channel];
+                    folded.shift[channel] = from - folded.shift[channel];
                 }
             }
         }
@@ -207,9 +207,9 @@ fn keeps_all(typed: &TypedGraph, from: WireId, to: WireId) -> bool {
 /// A constant of one number, or one for each channel.
 fn channels(typed: &TypedGraph, wire: WireId) -> Option<[f64; 3]> {
     let values = typed.fact(wire).value.as_ref()?;
-    match values.as_slice::<f32>().ok()? {
-        &[all] => Some([all.into(); 3]),
-        &[r, g, b] if values.shape().last() == Some(&3) => Some([r.into(), g.into(), b.into()]),
+    match *values.as_slice::<f32>().ok()? {
+        [all] => Some([all.into(); 3]),
+        [r, g, b] if values.shape().last() == Some(&3) => Some([r.into(), g.into(), b.into()]),
         _ => None,
     }
 }

@@ -40,7 +40,13 @@ type Pass = fn(&TypedGraph, &RewriteOptions<'_>) -> Option<Rewrite>;
 
 /// In the order in which they are tried. The first that changes something has the graph typed
 /// again.
-const PASSES: &[Pass] = &[expand, trim, tensor_lists, fuse_post_processing, drop_dropouts];
+const PASSES: &[Pass] = &[
+    expand,
+    trim,
+    tensor_lists,
+    fuse_post_processing,
+    drop_dropouts,
+];
 
 /// Why the passes cannot take a graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,10 +64,7 @@ pub enum PassError {
 ///
 /// # Errors
 /// A [`PassError`] that names the node.
-pub fn simplify(
-    mut graph: Graph,
-    options: &RewriteOptions<'_>,
-) -> Result<TypedGraph, PassError> {
+pub fn simplify(mut graph: Graph, options: &RewriteOptions<'_>) -> Result<TypedGraph, PassError> {
     for function in graph.functions.values_mut() {
         tensor_arrays(&mut Arc::make_mut(function).graph);
     }

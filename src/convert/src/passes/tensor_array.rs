@@ -94,7 +94,13 @@ struct Use {
 
 const USES: &[Use] = &[
     usage("TensorArrayRead", "TensorListGetItem", 2, &[2, 1], true),
-    usage("TensorArrayWrite", "TensorListSetItem", 3, &[3, 1, 2], false),
+    usage(
+        "TensorArrayWrite",
+        "TensorListSetItem",
+        3,
+        &[3, 1, 2],
+        false,
+    ),
     usage("TensorArrayGather", "TensorListGather", 2, &[2, 1], true),
     usage(
         "TensorArrayScatter",
@@ -229,7 +235,10 @@ fn replace(graph: &mut Graph, id: NodeId, array: &Array, uses: &Use) {
         attrs.insert("element_dtype", AttrValue::Type(array.dtype));
     }
     if uses.list_op == "TensorListSetItem" {
-        attrs.insert("resize_if_index_out_of_bounds", AttrValue::Bool(array.grows));
+        attrs.insert(
+            "resize_if_index_out_of_bounds",
+            AttrValue::Bool(array.grows),
+        );
     }
     if uses.takes_shape {
         let without_first = match uses.list_op {

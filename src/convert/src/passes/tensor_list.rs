@@ -105,7 +105,14 @@ impl Lists<'_> {
     }
 
     fn rows(&self, wire: WireId) -> Option<Vec<Item>> {
-        let len = self.typed.fact(wire).shape.as_ref()?.dims().first()?.fixed()?;
+        let len = self
+            .typed
+            .fact(wire)
+            .shape
+            .as_ref()?
+            .dims()
+            .first()?
+            .fixed()?;
         let rows = (len <= MAX_LEN).then_some(0..len)?;
         Some(rows.map(|row| Item::Row(wire, row)).collect())
     }
@@ -193,7 +200,14 @@ impl Lists<'_> {
         }
     }
 
-    fn add(&mut self, id: NodeId, role: &str, op: &str, attrs: Attrs, inputs: Vec<WireId>) -> WireId {
+    fn add(
+        &mut self,
+        id: NodeId,
+        role: &str,
+        op: &str,
+        attrs: Attrs,
+        inputs: Vec<WireId>,
+    ) -> WireId {
         let node = self.typed.graph.node(id);
         let node = Node {
             source: node.source,
@@ -293,8 +307,10 @@ impl Lists<'_> {
 
     fn gathered(&mut self, id: NodeId) -> Option<WireId> {
         if let (Some(items), Some(places)) = (self.items(id, 0), self.numbers(id, 1)) {
-            let chosen: Option<Vec<Item>> =
-                places.iter().map(|place| items.get(*place).copied()).collect();
+            let chosen: Option<Vec<Item>> = places
+                .iter()
+                .map(|place| items.get(*place).copied())
+                .collect();
             if let Some(packed) = chosen.and_then(|chosen| self.packed(id, &chosen)) {
                 return Some(packed);
             }

@@ -40,10 +40,15 @@ pub(super) fn trim(typed: &TypedGraph, options: &RewriteOptions<'_>) -> Option<R
 
 /// The outputs of a call that something reads.
 fn read_outputs(typed: &TypedGraph, id: NodeId) -> BTreeSet<usize> {
-    let readers = typed.order.iter().flat_map(|id| &typed.graph.node(*id).inputs);
+    let readers = typed
+        .order
+        .iter()
+        .flat_map(|id| &typed.graph.node(*id).inputs);
     let wanted = typed.graph.outputs.iter().map(|output| &output.wire);
     let wires = readers.chain(wanted).filter(|wire| wire.node == id);
-    wires.filter_map(|wire| usize::try_from(wire.slot).ok()).collect()
+    wires
+        .filter_map(|wire| usize::try_from(wire.slot).ok())
+        .collect()
 }
 
 /// The arguments that these wires of a function depend on.
@@ -152,7 +157,9 @@ impl Trimmer<'_> {
             name: name.into(),
             graph,
         };
-        self.graph().functions.insert(name.into(), Arc::new(function));
+        self.graph()
+            .functions
+            .insert(name.into(), Arc::new(function));
     }
 
     fn drop_input(&mut self, id: NodeId, index: usize) {

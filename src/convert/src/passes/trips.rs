@@ -16,11 +16,7 @@ const MAX_ELEMENTS: usize = 256;
 const MAX_NODES: usize = 64;
 
 /// How often the body runs, found by running the part of it that decides.
-pub(super) fn trips(
-    condition: &TypedGraph,
-    body: &TypedGraph,
-    inputs: &[WireFact],
-) -> Option<u64> {
+pub(super) fn trips(condition: &TypedGraph, body: &TypedGraph, inputs: &[WireFact]) -> Option<u64> {
     let truth = condition.graph.outputs.first()?.wire;
     let mut deciding = BTreeSet::new();
     let mut open: Vec<usize> = arguments(condition, truth)?.into_iter().collect();
@@ -81,9 +77,7 @@ struct Slice<'a> {
 impl<'a> Slice<'a> {
     fn new(typed: &'a TypedGraph, results: impl IntoIterator<Item = WireId>) -> Option<Self> {
         let results: Vec<WireId> = results.into_iter().collect();
-        let given = |wire: WireId| {
-            typed.graph.is_input(wire) || typed.fact(wire).value.is_some()
-        };
+        let given = |wire: WireId| typed.graph.is_input(wire) || typed.fact(wire).value.is_some();
         let mut wanted = BTreeSet::new();
         let mut open = results.clone();
         while let Some(wire) = open.pop() {
@@ -122,7 +116,10 @@ impl<'a> Slice<'a> {
             let views: Vec<TensorView<'_>> = values.iter().map(|value| value.view()).collect();
             let mut outputs = vec![Tensor::default(); kernel.output_count()];
             kernel.run(&views, &mut outputs).ok()?;
-            if outputs.iter().any(|output| output.elements() > MAX_ELEMENTS) {
+            if outputs
+                .iter()
+                .any(|output| output.elements() > MAX_ELEMENTS)
+            {
                 return None;
             }
             for (slot, output) in (0..).zip(outputs) {

@@ -2,8 +2,8 @@
 
 use tfjet_core::{DType, Dim, Shape};
 
-use super::type_graph::{Given, TypeError, Typing, type_with};
 use super::trips::trips;
+use super::type_graph::{Given, TypeError, Typing, type_with};
 use crate::graph::infer::InferError;
 use crate::graph::{Call, Graph, MAX_DEPTH, Node, Sizes, TypedCall, TypedGraph, WireFact};
 
@@ -27,7 +27,9 @@ pub(super) struct Called {
 
 pub(super) fn type_call(caller: &Caller<'_>, call: &Call) -> Result<Called, TypeError> {
     if caller.depth > MAX_DEPTH {
-        return caller.error(format!("loops and conditions are nested deeper than {MAX_DEPTH}"));
+        return caller.error(format!(
+            "loops and conditions are nested deeper than {MAX_DEPTH}"
+        ));
     }
     match call {
         Call::While { condition, body } => caller.type_while(condition, body),
@@ -126,7 +128,10 @@ impl Caller<'_> {
             typed = Some(next);
         };
         let condition = self.typed(condition, arguments.clone(), self.before(0))?;
-        self.check_truth(condition.fact(condition.graph.outputs[0].wire), "its condition")?;
+        self.check_truth(
+            condition.fact(condition.graph.outputs[0].wire),
+            "its condition",
+        )?;
         let outputs = (0u32..).zip(arguments).zip(&passed).zip(&body.inputs);
         let outputs = outputs.map(|(((slot, mut fact), passed), input)| {
             if let Some(shape) = fact.shape.as_mut().filter(|_| !*passed) {
@@ -252,11 +257,7 @@ impl Caller<'_> {
 }
 
 /// The shape of which both are cases; `fresh` names a dim that differs.
-fn join(
-    a: Option<&Shape>,
-    b: Option<&Shape>,
-    fresh: &dyn Fn(usize) -> String,
-) -> Option<Shape> {
+fn join(a: Option<&Shape>, b: Option<&Shape>, fresh: &dyn Fn(usize) -> String) -> Option<Shape> {
     let (a, b) = (a?, b?);
     if a.rank() != b.rank() {
         return None;

@@ -406,7 +406,11 @@ fn state_targets(typed: &mut TypedGraph, keep: &dyn Fn(&Node) -> bool) {
             stated |= state_target(typed, id);
         }
     }
-    for function in typed.functions.values_mut().flat_map(|it| &mut it.functions) {
+    for function in typed
+        .functions
+        .values_mut()
+        .flat_map(|it| &mut it.functions)
+    {
         state_targets(function, keep);
     }
     if stated {

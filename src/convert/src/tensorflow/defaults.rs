@@ -43,7 +43,11 @@ fn attribute(text: &'static str) -> Option<(&'static str, AttrValue)> {
         "t" => AttrValue::Type(dtype(DataType::from_str_name(value)?.into())),
         "l" => {
             let numbers = value.split(',').filter(|number| !number.is_empty());
-            AttrValue::Ints(numbers.map(|number| number.parse().ok()).collect::<Option<_>>()?)
+            AttrValue::Ints(
+                numbers
+                    .map(|number| number.parse().ok())
+                    .collect::<Option<_>>()?,
+            )
         }
         _ => return None,
     };

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tfjet_core::{AttrValue, Attrs, DType, Shape, Tensor};
+use tfjet_core::{AttrValue, Attrs, DType, Tensor};
 
 use super::error::ImportProblem;
 use super::functions::{Functions, Kind, kind};
+use super::handles::{Variable, Wire, Wires};
 use super::inline::{Scope, data_inputs, is_flow};
 use super::reach::{index, is_data, reach};
 use super::refuse::{is_assignment, is_variable, refusal};
@@ -18,18 +19,6 @@ use super::{SourceNode, reference};
 pub(super) trait Values {
     /// The value of the variable that `node` holds.
     fn value(&mut self, node: &SourceNode) -> Result<AttrValue, ImportProblem>;
-}
-
-/// A variable whose handle a tensor is.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Variable {
-    pub(super) name: String,
-    pub(super) dtype: Option<DType>,
-    pub(super) shape: Option<Shape>,
-    /// Is it one of TensorFlow 1, which any op reads without more ado?
-    pub(super) is_reference: bool,
-    /// Place of the argument that it comes in by, in a function.
-    pub(super) argument: Option<usize>,
 }
 
 /// A scope to freeze.
@@ -83,19 +72,18 @@ impl Counts {
             count => notes.push(format!("{count} variables frozen")),
         }
         if !self.dropped.is_empty() {
-            let ops = self.dropped.iter().map(|(op, count)| format!("{count}x {op}"));
+            let ops = self
+                .dropped
+                .iter()
+                .map(|(op, count)| format!("{count}x {op}"));
             let ops: Vec<String> = ops.collect();
-            notes.push(format!("dropped, as no output needs them: {}", ops.join(", ")));
+            notes.push(format!(
+                "dropped, as no output needs them: {}",
+                ops.join(", ")
+            ));
         }
         notes
     }
-}
-
-/// One output of a node, or an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Wire<'a> {
-    Node(usize, usize),
-    Argument(&'a str),
 }
 
 impl Freeze<'_> {
@@ -112,11 +100,16 @@ impl Freeze<'_> {
         let control = self.control.iter().map(String::as_str);
         let runs = reach(&nodes, &by_name, results().chain(control), |_, _| true);
         let needed = reach(&nodes, &by_name, results(), is_data);
-        let has_frames = nodes.iter().zip(&needed).any(|(it, needed)| *needed && is_flow(&it.op));
+        let has_frames = nodes
+            .iter()
+            .zip(&needed)
+            .any(|(it, needed)| *needed && is_flow(&it.op));
         let keeps = match has_frames {
             false => needed.clone(),
             true => reach(&nodes, &by_name, results(), |_, input| {
-                let target = by_name.get(reference(input).0).and_then(|&it| nodes.get(it));
+                let target = by_name
+                    .get(reference(input).0)
+                    .and_then(|&it| nodes.get(it));
                 !input.starts_with('^') || target.is_some_and(|it| !is_effect(&it.op))
             }),
         };
@@ -247,7 +240,10 @@ impl Freeze<'_> {
             return Err(self.refused(&node, why));
         }
         if let Some(op) = node.op.strip_prefix("Ref")
-            && matches!(op, "Identity" | "Enter" | "Exit" | "NextIteration" | "Switch" | "Merge" | "Select")
+            && matches!(
+                op,
+                "Identity" | "Enter" | "Exit" | "NextIteration" | "Switch" | "Merge" | "Select"
+            )
         {
             node.op = op.into();
         }
@@ -262,7 +258,8 @@ impl Freeze<'_> {
         }
         let mut resources = given.iter().flatten().filter(|it| !it.is_reference);
         let first = given.first().and_then(Option::as_ref);
-        let Some(variable) = first.filter(|it| !it.is_reference || node.op.starts_with("Is")) else {
+        let Some(variable) = first.filter(|it| !it.is_reference || node.op.starts_with("Is"))
+        else {
             if let Some(variable) = resources.next() {
                 return Err(self.unreadable(&node, variable));
             }
@@ -287,7 +284,8 @@ impl Freeze<'_> {
                 node.inputs.insert(place, name);
                 node.op = "GatherV2".into();
                 node.attrs.insert("Tparams", dtype);
-                node.attrs.insert("Taxis", AttrValue::Type(Some(DType::I32)));
+                node.attrs
+                    .insert("Taxis", AttrValue::Type(Some(DType::I32)));
             }
             "ResourceGatherNd" => {
                 node.op = "GatherNd".into();
@@ -327,12 +325,7 @@ fn passes(op: &str) -> bool {
 
 /// Ops that run for what they do.
 fn is_effect(op: &str) -> bool {
-    is_assignment(op)
-        || op.starts_with("Write")
-        || matches!(
-            op,
-            "Assert" | "Print" | "PrintV2"
-        )
+    is_assignment(op) || op.starts_with("Write") || matches!(op, "Assert" | "Print" | "PrintV2")
 }
 
 /// The type of the handle at `place` among the inputs becomes that of its variable's value.
@@ -384,94 +377,5 @@ fn constant(name: &str, value: AttrValue) -> SourceNode {
         attrs: Attrs::default()
             .with("dtype", AttrValue::Type(dtype))
             .with("value", value),
-    }
-}
-
-/// The nodes of a scope and how they refer to each other.
-struct Wires<'a> {
-    nodes: &'a [SourceNode],
-    by_name: &'a HashMap<&'a str, usize>,
-}
-
-impl<'a> Wires<'a> {
-    fn wire<'b>(&self, input: &str, arguments: &'b HashMap<String, Variable>) -> Option<Wire<'b>> {
-        if let Some((argument, _)) = arguments.get_key_value(input) {
-            return Some(Wire::Argument(argument));
-        }
-        let (name, port) = reference(input);
-        Some(Wire::Node(*self.by_name.get(name)?, port))
-    }
-
-    /// Every wire that is the handle of a variable.
-    fn handles<'b>(
-        &self,
-        runs: &[bool],
-        arguments: &'b HashMap<String, Variable>,
-    ) -> HashMap<Wire<'b>, Variable> {
-        let mut takers: HashMap<Wire<'b>, Vec<(usize, usize)>> = HashMap::new();
-        let mut open: Vec<(Wire<'b>, Variable)> = Vec::new();
-        for (index, (node, runs)) in self.nodes.iter().zip(runs).enumerate() {
-            if !runs {
-                continue;
-            }
-            for (place, input) in data_inputs(node).iter().enumerate() {
-                if let Some(wire) = self.wire(input, arguments) {
-                    takers.entry(wire).or_default().push((index, place));
-                }
-            }
-            if is_variable(&node.op) {
-                open.push((Wire::Node(index, 0), variable(node)));
-            }
-        }
-        let arguments = arguments.iter();
-        open.extend(arguments.map(|(name, variable)| (Wire::Argument(name), variable.clone())));
-        let mut handles = HashMap::new();
-        while let Some((wire, variable)) = open.pop() {
-            if handles.contains_key(&wire) {
-                continue;
-            }
-            for &(index, place) in takers.get(&wire).into_iter().flatten() {
-                let ports = self.nodes.get(index).map(|node| handed_on(node, place, &variable));
-                let wires = ports.unwrap_or_default();
-                let wires = wires.iter().map(|port| Wire::Node(index, *port));
-                open.extend(wires.map(|wire| (wire, variable.clone())));
-            }
-            handles.insert(wire, variable);
-        }
-        handles
-    }
-}
-
-/// The variable that `node` holds.
-fn variable(node: &SourceNode) -> Variable {
-    Variable {
-        name: node.name.clone(),
-        dtype: match node.attrs.get("dtype") {
-            Some(AttrValue::Type(dtype)) => *dtype,
-            _ => None,
-        },
-        shape: match node.attrs.get("shape") {
-            Some(AttrValue::Shape(shape)) => shape.clone(),
-            _ => None,
-        },
-        is_reference: node.op != "VarHandleOp",
-        argument: None,
-    }
-}
-
-/// The outputs of `node` that are the handle which comes in at `place`. A reference that is read
-/// is a value from there on.
-fn handed_on(node: &SourceNode, place: usize, variable: &Variable) -> Vec<usize> {
-    let op = match (node.op.strip_prefix("Ref"), variable.is_reference) {
-        (Some(op), true) => op,
-        (None, false) => node.op.as_str(),
-        _ => return Vec::new(),
-    };
-    match (op, place) {
-        ("IdentityN" | "While" | "StatelessWhile", place) => vec![place],
-        ("Switch", 0) => vec![0, 1],
-        ("Merge", _) => vec![0],
-        ("Identity" | "Enter" | "Exit" | "NextIteration", 0) => vec![0],
-        _ => Vec::new(),
     }
 }

@@ -72,7 +72,11 @@ pub(super) fn import_graph(
             ..MetaGraphDef::default()
         };
         let prefix = options.checkpoint.as_deref().map(Variables::prefix);
-        let format = if prefix.is_some() { Format::Checkpoint } else { format };
+        let format = if prefix.is_some() {
+            Format::Checkpoint
+        } else {
+            format
+        };
         return meta_graph::freeze(meta, format, options, prefix);
     }
     let mut collector = GraphCollector::new(format);

@@ -37,7 +37,9 @@ pub enum FunctionProblem {
         found: usize,
     },
     /// A call's output that the function does not return.
-    #[error("returns {results} tensors, something asks for number {port} (from 0) of node `{node}`")]
+    #[error(
+        "returns {results} tensors, something asks for number {port} (from 0) of node `{node}`"
+    )]
     Result {
         /// The call.
         node: String,
@@ -180,7 +182,7 @@ impl Library {
         let references = References {
             library: self,
             nodes: by_name,
-            arguments: &inputs,
+            arguments: inputs.iter().map(|input| input.name.clone()).collect(),
         };
         let mut nodes = Vec::with_capacity(def.node_def.len());
         for (index, node) in def.node_def.iter().enumerate() {
@@ -249,7 +251,7 @@ impl Library {
 struct References<'a> {
     library: &'a Library,
     nodes: HashMap<&'a str, &'a NodeDef>,
-    arguments: &'a [SourceArgument],
+    arguments: HashSet<String>,
 }
 
 impl References<'_> {
@@ -270,7 +272,7 @@ impl References<'_> {
     }
 
     fn is_argument(&self, name: &str) -> bool {
-        self.arguments.iter().any(|argument| argument.name == name)
+        self.arguments.contains(name)
     }
 
     /// `argument`, `node:output` or `node:output:index` as `argument`, `node` or `node:port`.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tfjet_core::{AttrValue, DType};
 
 use super::error::ImportProblem;
-use super::freeze::{Counts, Freeze, Values, Variable, not_frozen};
+use super::freeze::{Counts, Freeze, Values, not_frozen};
 use super::function::{FunctionProblem, Library};
+use super::handles::Variable;
 use super::inline::{Growth, MAX_DEPTH, Scope, data_inputs};
 use super::node::source_node;
 use super::proto::NodeDef;
@@ -228,7 +229,11 @@ impl Functions {
                 .ok_or_else(|| FunctionProblem::TooMany(node.name.clone()).of(name))?;
         }
         let mut scope = self.scope(source.nodes.clone(), &inputs)?;
-        let control: Vec<String> = function.control.iter().map(|it| scope.control(it)).collect();
+        let control: Vec<String> = function
+            .control
+            .iter()
+            .map(|it| scope.control(it))
+            .collect();
         scope.connect(&HashSet::new(), false)?;
         let mut results = Vec::with_capacity(source.outputs.len());
         for output in &source.outputs {

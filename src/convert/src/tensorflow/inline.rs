@@ -57,7 +57,11 @@ fn attr_bytes(attrs: &Attrs) -> usize {
         AttrValue::Funcs(names) => names.iter().map(|it| it.len() + 24).sum(),
         _ => 16,
     };
-    attrs.0.iter().map(|(name, value)| name.len() + 64 + bytes(value)).sum()
+    attrs
+        .0
+        .iter()
+        .map(|(name, value)| name.len() + 64 + bytes(value))
+        .sum()
 }
 
 /// Nodes that refer to one another: those of the graph, or of one function.
@@ -154,7 +158,9 @@ impl Scope {
         let outputs = function.source.outputs.iter();
         let control = function.control.iter();
         let call = Call {
-            results: outputs.map(|result| renamed.tensor(&result.tensor)).collect(),
+            results: outputs
+                .map(|result| renamed.tensor(&result.tensor))
+                .collect(),
             types: function.result_types.clone(),
             control: control.map(|node| renamed.tensor(node)).collect(),
             done: None,
@@ -167,7 +173,9 @@ impl Scope {
         let arguments = function.source.inputs.iter().zip(data_inputs(call));
         let nodes = function.source.nodes.iter();
         Renamed {
-            arguments: arguments.map(|(it, tensor)| (it.name.as_str(), tensor)).collect(),
+            arguments: arguments
+                .map(|(it, tensor)| (it.name.as_str(), tensor))
+                .collect(),
             nodes: nodes
                 .map(|node| {
                     let name = self.unique(format!("{}/{}", call.name, node.name));
@@ -326,7 +334,10 @@ impl Scope {
 
 /// Ops of TensorFlow 1's control flow, for which control inputs decide whether a node runs.
 pub(super) fn is_flow(op: &str) -> bool {
-    matches!(op.strip_prefix("Ref").unwrap_or(op), "Enter" | "Switch" | "Merge" | "_SwitchN")
+    matches!(
+        op.strip_prefix("Ref").unwrap_or(op),
+        "Enter" | "Switch" | "Merge" | "_SwitchN"
+    )
 }
 
 fn no_op(name: &str, inputs: Vec<String>) -> SourceNode {
@@ -343,7 +354,10 @@ fn no_op(name: &str, inputs: Vec<String>) -> SourceNode {
 fn identity(name: &str, call: &Call) -> SourceNode {
     let (op, attrs) = match call.types.as_slice() {
         [] => ("NoOp", Attrs::default()),
-        [dtype] => ("Identity", Attrs::default().with("T", AttrValue::Type(*dtype))),
+        [dtype] => (
+            "Identity",
+            Attrs::default().with("T", AttrValue::Type(*dtype)),
+        ),
         types => (
             "IdentityN",
             Attrs::default().with("T", AttrValue::Types(types.to_vec())),
@@ -364,7 +378,10 @@ fn identity(name: &str, call: &Call) -> SourceNode {
 
 /// The inputs before the first control input.
 pub(super) fn data_inputs(node: &SourceNode) -> &[String] {
-    let count = node.inputs.iter().take_while(|input| !input.starts_with('^'));
+    let count = node
+        .inputs
+        .iter()
+        .take_while(|input| !input.starts_with('^'));
     node.inputs.get(..count.count()).unwrap_or_default()
 }
 

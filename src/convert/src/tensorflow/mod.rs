@@ -18,6 +18,7 @@ mod freeze;
 mod frozen;
 mod function;
 mod functions;
+mod handles;
 mod inline;
 mod meta_graph;
 mod node;
@@ -25,8 +26,10 @@ mod proto;
 mod reach;
 mod refuse;
 mod restore;
+mod roots;
 mod saved_model;
 mod shards;
+mod signature;
 mod sniff;
 mod tensor;
 #[cfg(test)]
@@ -240,7 +243,10 @@ pub fn import_with(path: &Path, options: &ImportOptions) -> Result<SourceGraph, 
 /// The node and the port that an input names: `node`, `node:port` or `^node`.
 fn reference(input: &str) -> (&str, usize) {
     let input = input.strip_prefix('^').unwrap_or(input);
-    match input.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
+    match input
+        .rsplit_once(':')
+        .map(|(name, port)| (name, port.parse()))
+    {
         Some((name, Ok(port))) => (name, port),
         _ => (input, 0),
     }

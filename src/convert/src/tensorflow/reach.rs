@@ -7,7 +7,9 @@ use super::{SourceNode, reference};
 /// Nodes by name.
 pub(super) fn index(nodes: &[SourceNode]) -> HashMap<&str, usize> {
     let nodes = nodes.iter().enumerate();
-    nodes.map(|(index, node)| (node.name.as_str(), index)).collect()
+    nodes
+        .map(|(index, node)| (node.name.as_str(), index))
+        .collect()
 }
 
 /// Marks the nodes that `roots` depend on. A root is `node`, `node:port` or `^node`; names of no

@@ -74,10 +74,20 @@ mod tests {
 
     #[test]
     fn ops_with_state_are_known() {
-        for op in ["AssignVariableOp", "AssignAdd", "ScatterUpdate", "ResourceApplyAdam"] {
+        for op in [
+            "AssignVariableOp",
+            "AssignAdd",
+            "ScatterUpdate",
+            "ResourceApplyAdam",
+        ] {
             assert!(is_assignment(op), "{op}");
         }
-        for op in ["ScatterNd", "TensorScatterUpdate", "ReadVariableOp", "Identity"] {
+        for op in [
+            "ScatterNd",
+            "TensorScatterUpdate",
+            "ReadVariableOp",
+            "Identity",
+        ] {
             assert!(!is_assignment(op), "{op}");
         }
         for op in [

@@ -34,8 +34,10 @@ pub(super) fn keys(nodes: &[&NodeDef], restore: &str, functions: &mut Functions)
 
 /// The nodes that `root` depends on.
 fn closure<'a>(nodes: &[&'a NodeDef], root: &str) -> Vec<&'a NodeDef> {
-    let by_name: HashMap<&str, &NodeDef> =
-        nodes.iter().map(|node| (node.name.as_str(), *node)).collect();
+    let by_name: HashMap<&str, &NodeDef> = nodes
+        .iter()
+        .map(|node| (node.name.as_str(), *node))
+        .collect();
     let mut found: HashMap<&str, &NodeDef> = HashMap::new();
     let mut open = vec![reference(root).0];
     while let Some(name) = open.pop() {
@@ -46,7 +48,9 @@ fn closure<'a>(nodes: &[&'a NodeDef], root: &str) -> Vec<&'a NodeDef> {
         }
     }
     let nodes = nodes.iter().copied();
-    nodes.filter(|node| found.contains_key(node.name.as_str())).collect()
+    nodes
+        .filter(|node| found.contains_key(node.name.as_str()))
+        .collect()
 }
 
 fn keys_of(nodes: &[SourceNode]) -> Keys {
@@ -148,10 +152,13 @@ fn in_directory(directory: &Path) -> Option<PathBuf> {
     {
         return Some(directory.join(name));
     }
-    let mut indexes = std::fs::read_dir(directory).ok()?.flatten().filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        name.strip_suffix(".index").map(str::to_owned)
-    });
+    let mut indexes = std::fs::read_dir(directory)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_suffix(".index").map(str::to_owned)
+        });
     match (indexes.next(), indexes.next()) {
         (Some(name), None) => Some(directory.join(name)),
         _ => None,
@@ -174,7 +181,11 @@ impl Values for Variables {
             Some(AttrValue::Str(name)) => String::from_utf8_lossy(name).into_owned(),
             _ => String::new(),
         };
-        let name = if shared.is_empty() { &node.name } else { &shared };
+        let name = if shared.is_empty() {
+            &node.name
+        } else {
+            &shared
+        };
         let mut part = None;
         let key = match self.keys.get(&node.name) {
             Some((key, slice)) => {

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::error::{ImportError, ImportProblem};
-use super::meta_graph::{self, damaged, list};
+use super::meta_graph::{self, damaged};
 use super::proto::{MetaGraphDef, SavedModel};
 use super::restore::Variables;
+use super::signature::list;
 use super::{Format, ImportOptions, Importer, SourceGraph, read_file, sniff, text};
 
 /// Tag of the graph that is taken where the user names none.
@@ -28,7 +29,7 @@ impl Importer for SavedModelImporter {
 
     fn import(&self, path: &Path, options: &ImportOptions) -> Result<SourceGraph, ImportError> {
         read_file(path)
-            .and_then(|bytes| decode(bytes))
+            .and_then(decode)
             .and_then(|model| {
                 let meta = choose(model.meta_graphs, &options.tags)?;
                 let directory = path.parent().unwrap_or(Path::new(""));

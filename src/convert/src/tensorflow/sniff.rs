@@ -43,21 +43,17 @@ pub(super) fn foreign(head: &[u8]) -> Option<ImportProblem> {
     if let Some((_, _, what)) = known {
         return Some(ImportProblem::Foreign(what));
     }
-    match head {
-        [
-            0x08,
-            0x03..=0x20,
-            0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42,
-            ..,
-        ] => {
-            return Some(ImportProblem::Foreign("an ONNX model"));
-        }
-        _ => {}
+    if let [
+        0x08,
+        0x03..=0x20,
+        0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42,
+        ..,
+    ] = head
+    {
+        return Some(ImportProblem::Foreign("an ONNX model"));
     }
-    match text_start(head)? {
-        start if start.starts_with('<') => Some(ImportProblem::Foreign("an HTML or XML document")),
-        _ => None,
-    }
+    let is_markup = text_start(head)?.starts_with('<');
+    is_markup.then_some(ImportProblem::Foreign("an HTML or XML document"))
 }
 
 /// Is the archive's first file one that Keras puts there?
@@ -78,7 +74,13 @@ pub(super) fn starts_with_saved_model(head: &[u8]) -> bool {
 
 /// Does the head start as the text of a MetaGraphDef?
 pub(super) fn starts_with_meta_graph_text(head: &[u8]) -> bool {
-    let fields = ["meta_info_def", "graph_def", "saver_def", "collection_def", "signature_def"];
+    let fields = [
+        "meta_info_def",
+        "graph_def",
+        "saver_def",
+        "collection_def",
+        "signature_def",
+    ];
     text_start(head).is_some_and(|start| fields.iter().any(|field| start.starts_with(field)))
 }
 

@@ -110,7 +110,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &[u8]) -> Result<SourceGraph, ImportProblem> {
-        import_graph(graph_def(text)?, Format::TextGraph, &ImportOptions::default())
+        import_graph(
+            graph_def(text)?,
+            Format::TextGraph,
+            &ImportOptions::default(),
+        )
     }
 
     const GRAPH: &str = r#"# A comment { with " marks

@@ -3,8 +3,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use serde::Deserialize;
-use tfjet_core::AttrValue;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
+use tfjet_core::AttrValue;
 
 use super::attr::{dtype, shape};
 use super::error::{ImportError, ImportProblem};
@@ -13,7 +13,9 @@ use super::proto::attr_value::Value;
 use super::proto::{FunctionDefLibrary, Json, LenientJson, NodeDef, TensorInfo, VersionDef};
 use super::shards::{Weights, WeightsGroup};
 use super::weights::Weight;
-use super::{Format, ImportOptions, Importer, Signature, SignatureTensor, SourceGraph, read_file, sniff};
+use super::{
+    Format, ImportOptions, Importer, Signature, SignatureTensor, SourceGraph, read_file, sniff,
+};
 
 /// Reads a TensorFlow.js graph model: `model.json`, and the weight shards beside it.
 #[derive(Debug, Clone, Copy, Default)]

@@ -53,9 +53,17 @@ impl Value {
 /// A token; `None` for a dead one.
 type Token = Option<Value>;
 
-/// The frames around a node, each with the pass that it is in; before the name of an inner frame
-/// stands the pass of the outer one, so that each is entered anew.
-type Tag = Vec<(String, u64)>;
+/// What lies in no frame.
+const ROOT: usize = 0;
+
+/// A pass of a frame that is entered in a pass of an outer one.
+struct Pass {
+    outer: usize,
+    frame: String,
+    number: u64,
+    /// The frame's first pass.
+    first: usize,
+}
 
 #[derive(Default)]
 struct Arrived {
@@ -79,15 +87,19 @@ struct Executor<'a> {
     counts: Vec<(usize, usize)>,
     /// Number of inputs that come from the pass before.
     backs: Vec<usize>,
-    arrived: BTreeMap<(Tag, usize), Arrived>,
-    ready: VecDeque<(Tag, usize)>,
-    /// Constants of a frame, handed to every pass.
-    invariants: BTreeMap<Tag, BTreeMap<usize, Token>>,
-    passes: BTreeSet<Tag>,
+    arrived: BTreeMap<(usize, usize), Arrived>,
+    ready: VecDeque<(usize, usize)>,
+    /// All passes so far; the first one stands for what lies in no frame.
+    passes: Vec<Pass>,
+    numbers: BTreeMap<(usize, String, u64), usize>,
+    /// Constants of a frame, handed to every pass, by its first pass.
+    invariants: BTreeMap<usize, BTreeMap<usize, Token>>,
+    /// Passes of a frame that began.
+    begun: BTreeMap<usize, Vec<usize>>,
     arrays: Vec<Vec<Option<Vec<f32>>>>,
     /// Exits that were reached alive, and those that were dead so far.
-    left: BTreeSet<(Tag, usize)>,
-    dead_exits: BTreeSet<(Tag, usize)>,
+    left: BTreeSet<(usize, usize)>,
+    dead_exits: BTreeSet<(usize, usize)>,
     results: BTreeMap<String, Token>,
 }
 
@@ -102,8 +114,8 @@ pub(crate) fn execute(
         if node.inputs.is_empty() {
             let value = inputs.get(node.name.as_str()).cloned();
             match value {
-                Some(value) => executor.emit(&Tag::new(), index, vec![Some(value)]),
-                None => executor.ready.push_back((Tag::new(), index)),
+                Some(value) => executor.emit(ROOT, index, vec![Some(value)]),
+                None => executor.ready.push_back((ROOT, index)),
             }
         }
     }
@@ -117,22 +129,32 @@ pub(crate) fn execute(
 
 impl<'a> Executor<'a> {
     fn new(nodes: &'a [SourceNode]) -> Self {
-        let index: BTreeMap<&str, usize> =
-            nodes.iter().enumerate().map(|(i, node)| (node.name.as_str(), i)).collect();
+        let index: BTreeMap<&str, usize> = nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| (node.name.as_str(), i))
+            .collect();
         let mut data: BTreeMap<_, Vec<Edge>> = BTreeMap::new();
         let mut control: BTreeMap<_, Vec<Edge>> = BTreeMap::new();
         let mut counts = Vec::new();
         let is_back = |text: &&String| {
             let name = text.split(':').next().unwrap_or_default();
-            index.get(name).is_some_and(|from| nodes[*from].op == "NextIteration")
+            index
+                .get(name)
+                .is_some_and(|from| nodes[*from].op == "NextIteration")
         };
-        let backs = nodes.iter().map(|node| node.inputs.iter().filter(is_back).count());
+        let backs = nodes
+            .iter()
+            .map(|node| node.inputs.iter().filter(is_back).count());
         let backs = backs.collect();
         for (to, node) in nodes.iter().enumerate() {
             let (mut datas, mut controls) = (0, 0);
             for text in &node.inputs {
                 if let Some(name) = text.strip_prefix('^') {
-                    let edge = Edge { to, input: controls };
+                    let edge = Edge {
+                        to,
+                        input: controls,
+                    };
                     control.entry(index[name]).or_default().push(edge);
                     controls += 1;
                 } else {
@@ -153,8 +175,15 @@ impl<'a> Executor<'a> {
             backs,
             arrived: BTreeMap::new(),
             ready: VecDeque::new(),
+            passes: vec![Pass {
+                outer: ROOT,
+                frame: String::new(),
+                number: 0,
+                first: ROOT,
+            }],
+            numbers: BTreeMap::new(),
             invariants: BTreeMap::new(),
-            passes: BTreeSet::new(),
+            begun: BTreeMap::new(),
             arrays: Vec::new(),
             left: BTreeSet::new(),
             dead_exits: BTreeSet::new(),
@@ -164,19 +193,38 @@ impl<'a> Executor<'a> {
 
     fn run(&mut self) {
         loop {
-            while let Some((tag, node)) = self.ready.pop_front() {
-                self.fire(&tag, node);
+            while let Some((pass, node)) = self.ready.pop_front() {
+                self.fire(pass, node);
             }
-            // A frame without tokens is done: an exit that was never alive is dead outside.
-            let Some((tag, node)) = self.dead_exits.iter().max_by_key(|it| it.0.len()).cloned()
-            else {
+            // A frame without tokens is done: an exit that was never alive is dead outside. Inner
+            // frames have larger numbers.
+            let Some((first, node)) = self.dead_exits.pop_last() else {
                 return;
             };
-            self.dead_exits.remove(&(tag.clone(), node));
-            if !self.left.contains(&(tag.clone(), node)) {
-                self.emit(&tag[..tag.len() - 1].to_vec(), node, vec![None]);
+            if !self.left.contains(&(first, node)) {
+                self.emit(self.passes[first].outer, node, vec![None]);
             }
         }
+    }
+
+    /// The pass of that number of a frame that is entered in pass `outer`.
+    fn pass(&mut self, outer: usize, frame: &str, number: u64) -> usize {
+        let key = (outer, frame.to_owned(), number);
+        if let Some(pass) = self.numbers.get(&key) {
+            return *pass;
+        }
+        let first = match number {
+            0 => self.passes.len(),
+            _ => self.pass(outer, frame, 0),
+        };
+        self.passes.push(Pass {
+            outer,
+            frame: frame.to_owned(),
+            number,
+            first,
+        });
+        self.numbers.insert(key, self.passes.len() - 1);
+        self.passes.len() - 1
     }
 
     fn attr(&self, node: usize, name: &str) -> Option<&AttrValue> {
@@ -184,10 +232,10 @@ impl<'a> Executor<'a> {
     }
 
     /// Sends a node's outputs, and its end, to all readers in this pass.
-    fn emit(&mut self, tag: &Tag, node: usize, outputs: Vec<Token>) {
+    fn emit(&mut self, pass: usize, node: usize, outputs: Vec<Token>) {
         let dead = outputs.iter().all(Option::is_none) && !outputs.is_empty();
         for (slot, token) in outputs.into_iter().enumerate() {
-            if tag.is_empty() {
+            if pass == ROOT {
                 let name = match slot {
                     0 => self.nodes[node].name.clone(),
                     _ => format!("{}:{slot}", self.nodes[node].name),
@@ -200,9 +248,9 @@ impl<'a> Executor<'a> {
                 .map(|edges| edges.iter().map(|edge| (edge.to, edge.input)).collect())
                 .unwrap_or_default();
             for (to, input) in readers {
-                let arrived = self.arrived.entry((tag.clone(), to)).or_default();
+                let arrived = self.arrived.entry((pass, to)).or_default();
                 arrived.data.insert(input, token.clone());
-                self.check(tag, to);
+                self.check(pass, to);
             }
         }
         let readers: Vec<(usize, usize)> = self
@@ -211,17 +259,17 @@ impl<'a> Executor<'a> {
             .map(|edges| edges.iter().map(|edge| (edge.to, edge.input)).collect())
             .unwrap_or_default();
         for (to, input) in readers {
-            let arrived = self.arrived.entry((tag.clone(), to)).or_default();
+            let arrived = self.arrived.entry((pass, to)).or_default();
             arrived.control.insert(input, dead);
-            self.check(tag, to);
+            self.check(pass, to);
         }
     }
 
-    fn check(&mut self, tag: &Tag, node: usize) {
+    fn check(&mut self, pass: usize, node: usize) {
         let (data, control) = self.counts[node];
         let is_merge = self.nodes[node].op == "Merge";
         let backs = self.backs[node];
-        let Some(arrived) = self.arrived.get_mut(&(tag.clone(), node)) else {
+        let Some(arrived) = self.arrived.get_mut(&(pass, node)) else {
             return;
         };
         let all = match is_merge {
@@ -233,25 +281,25 @@ impl<'a> Executor<'a> {
         };
         if all && arrived.control.len() == control && !arrived.fired {
             arrived.fired = true;
-            self.ready.push_back((tag.clone(), node));
+            self.ready.push_back((pass, node));
         }
     }
 
-    fn enter_pass(&mut self, tag: &Tag) {
-        if self.passes.insert(tag.clone()) {
-            let mut first = tag.clone();
-            if let Some(last) = first.last_mut() {
-                last.1 = 0;
-            }
-            let invariants = self.invariants.get(&first).cloned().unwrap_or_default();
-            for (node, token) in invariants {
-                self.emit(tag, node, vec![token]);
-            }
+    fn enter_pass(&mut self, pass: usize) {
+        let first = self.passes[pass].first;
+        let begun = self.begun.entry(first).or_default();
+        if begun.contains(&pass) {
+            return;
+        }
+        begun.push(pass);
+        let invariants = self.invariants.get(&first).cloned().unwrap_or_default();
+        for (node, token) in invariants {
+            self.emit(pass, node, vec![token]);
         }
     }
 
-    fn fire(&mut self, tag: &Tag, node: usize) {
-        let arrived = self.arrived.get(&(tag.clone(), node));
+    fn fire(&mut self, pass: usize, node: usize) {
+        let arrived = self.arrived.get(&(pass, node));
         let data: Vec<(usize, Token)> = arrived
             .map(|arrived| arrived.data.clone().into_iter().collect())
             .unwrap_or_default();
@@ -266,7 +314,7 @@ impl<'a> Executor<'a> {
                 }
                 None => vec![None, None],
             };
-            return self.emit(tag, node, outputs);
+            return self.emit(pass, node, outputs);
         }
         let dead = dead_control || data.iter().any(|(_, token)| token.is_none());
         let inputs: Vec<Value> = data.into_iter().filter_map(|(_, token)| token).collect();
@@ -278,42 +326,44 @@ impl<'a> Executor<'a> {
                 };
                 let name = String::from_utf8_lossy(name).into_owned();
                 let is_constant = self.attr(node, "is_constant") == Some(&AttrValue::Bool(true));
-                let mut inner = tag.clone();
-                inner.push((name, 0));
+                let inner = self.pass(pass, &name, 0);
                 if is_constant {
-                    let invariants = self.invariants.entry(inner.clone()).or_default();
+                    let invariants = self.invariants.entry(inner).or_default();
                     invariants.insert(node, first.clone());
-                    let passes = self.passes.iter().filter(|pass| {
-                        pass.len() == inner.len()
-                            && pass[..tag.len()] == tag[..]
-                            && pass.last().map(|it| &it.0) == inner.last().map(|it| &it.0)
-                    });
-                    let passes: Vec<Tag> = passes.cloned().collect();
-                    for pass in passes {
-                        self.emit(&pass, node, vec![first.clone()]);
+                    for pass in self.begun.get(&inner).cloned().unwrap_or_default() {
+                        self.emit(pass, node, vec![first.clone()]);
                     }
-                    self.enter_pass(&inner);
+                    self.enter_pass(inner);
                 } else {
-                    self.enter_pass(&inner);
-                    self.emit(&inner, node, vec![first]);
+                    self.enter_pass(inner);
+                    self.emit(inner, node, vec![first]);
                 }
             }
             "NextIteration" => {
                 if first.is_some() {
-                    let mut next = tag.clone();
-                    next.last_mut().expect("a frame").1 += 1;
-                    self.enter_pass(&next);
-                    self.emit(&next, node, vec![first]);
+                    let Pass {
+                        outer,
+                        frame,
+                        number,
+                        ..
+                    } = &self.passes[pass];
+                    let (outer, frame, number) = (*outer, frame.clone(), *number);
+                    let next = self.pass(outer, &frame, number + 1);
+                    self.enter_pass(next);
+                    self.emit(next, node, vec![first]);
                 }
             }
             "Exit" => {
-                let mut frame = tag.clone();
-                frame.last_mut().expect("a frame").1 = 0;
+                let Pass {
+                    outer,
+                    first: frame,
+                    ..
+                } = self.passes[pass];
                 if first.is_some() {
-                    self.left.insert((frame.clone(), node));
+                    self.left.insert((frame, node));
                     self.dead_exits.remove(&(frame, node));
-                    self.emit(&tag[..tag.len() - 1].to_vec(), node, vec![first]);
-                } else if !self.left.contains(&(frame.clone(), node)) {
+                    self.emit(outer, node, vec![first]);
+                } else if !self.left.contains(&(frame, node)) {
                     self.dead_exits.insert((frame, node));
                 }
             }
@@ -323,15 +373,15 @@ impl<'a> Executor<'a> {
                     (Some(value), Some(_)) => vec![Some(value), None],
                     _ => vec![None, None],
                 };
-                self.emit(tag, node, outputs);
+                self.emit(pass, node, outputs);
             }
             _ if dead => {
                 let outputs = if op == "TensorArrayV3" { 2 } else { 1 };
-                self.emit(tag, node, vec![None; outputs]);
+                self.emit(pass, node, vec![None; outputs]);
             }
             _ => {
                 let outputs = self.compute(node, &op, &inputs);
-                self.emit(tag, node, outputs.into_iter().map(Some).collect());
+                self.emit(pass, node, outputs.into_iter().map(Some).collect());
             }
         }
     }
@@ -368,7 +418,10 @@ impl<'a> Executor<'a> {
             "TensorArrayV3" => {
                 let size = usize::try_from(inputs[0].int()).expect("a size");
                 self.arrays.push(vec![None; size]);
-                return vec![Value::Handle(self.arrays.len() - 1), Value::Floats(vec![0.0])];
+                return vec![
+                    Value::Handle(self.arrays.len() - 1),
+                    Value::Floats(vec![0.0]),
+                ];
             }
             "TensorArrayWriteV3" => {
                 let index = usize::try_from(inputs[1].int()).expect("an index");
@@ -378,7 +431,11 @@ impl<'a> Executor<'a> {
             }
             "TensorArrayReadV3" => {
                 let index = usize::try_from(inputs[1].int()).expect("an index");
-                Value::Floats(self.array(&inputs[0])[index].clone().expect("written before"))
+                Value::Floats(
+                    self.array(&inputs[0])[index]
+                        .clone()
+                        .expect("written before"),
+                )
             }
             "TensorArraySizeV3" => {
                 let size = self.array(&inputs[0]).len();
@@ -399,7 +456,9 @@ impl<'a> Executor<'a> {
                 Value::Rows(rows) => {
                     let mut sum = vec![0.0; 3];
                     for row in rows {
-                        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                        sum.iter_mut()
+                            .zip(row)
+                            .for_each(|(sum, value)| *sum += value);
                     }
                     Value::Floats(sum)
                 }

@@ -1,4 +1,5 @@
 //! Bundles of graphs with control flow, made and run in memory.
+#![allow(clippy::print_stderr, reason = "a test says what it skips")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -34,6 +34,9 @@ pub(crate) struct Program {
 
 const FLOAT: &str = "float";
 
+/// Writes a loop's body: the program, the loop's counter, what it carries; returns what it hands on.
+type Body<'a> = dyn FnMut(&mut Program, &str, &[String]) -> Vec<String> + 'a;
+
 impl Program {
     pub(crate) fn random(seed: u64) -> Self {
         let mut program = Self {
@@ -53,7 +56,7 @@ impl Program {
             program.placeholder(name, DType::I32, tfjet_core::Shape::default());
             scope.ints.push(program.here(name));
         }
-        let room = if seed % 5 == 0 { 3 } else { 2 };
+        let room = if seed.is_multiple_of(7) { 3 } else { 2 };
         program.statements(&mut scope, room);
         let (float, int) = (program.any_float(&scope), program.any_int(&scope));
         let other = scope.floats.last().cloned().map(|var| program.read(&var));
@@ -122,7 +125,11 @@ impl Program {
 
     fn typed(&mut self, op: &str, dtype: &str, inputs: &[&str]) -> String {
         let name = self.name(&op.to_lowercase());
-        let dtype = if dtype == FLOAT { DType::F32 } else { DType::I32 };
+        let dtype = if dtype == FLOAT {
+            DType::F32
+        } else {
+            DType::I32
+        };
         self.push(&name, op, inputs, &[("T", AttrValue::Type(Some(dtype)))]);
         name
     }
@@ -251,7 +258,11 @@ impl Program {
         let before = scope.clone();
         for _ in 0..1 + self.next(2) {
             // A second condition on the same predicate may read what the first made.
-            let base = if self.next(2) == 0 { before.clone() } else { scope.clone() };
+            let base = if self.next(2) == 0 {
+                before.clone()
+            } else {
+                scope.clone()
+            };
             let yes = self.branch(&base, &predicate, true, room);
             let no = self.branch(&base, &predicate, false, room);
             for (index, (yes, no)) in yes.iter().zip(&no).enumerate() {
@@ -282,12 +293,7 @@ impl Program {
 
     /// A loop that carries a counter, `firsts` and whatever `body` returns for them; the wires that
     /// leave it, the counter's first.
-    fn looped(
-        &mut self,
-        limit: &Var,
-        firsts: &[String],
-        body: &mut dyn FnMut(&mut Self, &str, &[String]) -> Vec<String>,
-    ) -> Vec<String> {
+    fn looped(&mut self, limit: &Var, firsts: &[String], body: &mut Body<'_>) -> Vec<String> {
         let frame = self.name("frame");
         let zero = self.constant(&[], &[0i32]);
         let firsts: Vec<String> = std::iter::once(zero).chain(firsts.to_vec()).collect();
@@ -357,7 +363,11 @@ impl Program {
                 scope.ints[index].clone()
             }
         };
-        let firsts = [self.any_float(scope), self.any_float(scope), self.any_int(scope)];
+        let firsts = [
+            self.any_float(scope),
+            self.any_float(scope),
+            self.any_int(scope),
+        ];
         let outer = scope.clone();
         let exits = self.looped(&limit, &firsts, &mut |program, counter, carried| {
             let mut inner = outer.clone();
@@ -430,7 +440,12 @@ impl Program {
             ("dtype", AttrValue::Type(Some(DType::F32))),
             ("element_shape", AttrValue::Shape(None)),
         ];
-        self.push(&gather, "TensorArrayGatherV3", &[&handle, &range, &flow], &attrs);
+        self.push(
+            &gather,
+            "TensorArrayGatherV3",
+            &[&handle, &range, &flow],
+            &attrs,
+        );
         let axis = self.constant(&[], &[0i32]);
         let sum = self.typed("Sum", FLOAT, &[&gather, &axis]);
         scope.floats.push(self.here(&sum));

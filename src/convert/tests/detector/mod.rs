@@ -310,7 +310,7 @@ impl Nodes {
         }
         let sizes: Vec<&str> = sizes.iter().map(String::as_str).collect();
         let size = self.pack(&sizes, DType::I32, 0);
-        let zeros = self.constant(&vec![rank; 1], &vec![0i32; rank]);
+        let zeros = self.constant(&[rank], &vec![0i32; rank]);
         let attrs = typed(DType::F32).with("Index", AttrValue::Type(Some(DType::I32)));
         let clipped = self.add("Slice", &[of, &zeros, &size], attrs);
         let shape = self.float("Shape", &[&clipped]);

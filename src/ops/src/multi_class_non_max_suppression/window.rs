@@ -22,7 +22,8 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(corners: [f32; 4], change_coordinate_frame: bool) -> Self {
         let [y_min, x_min, y_max, x_max] = corners;
-        let scale = change_coordinate_frame.then(|| [1.0 / (y_max - y_min), 1.0 / (x_max - x_min)]);
+        let scale =
+            change_coordinate_frame.then_some([1.0 / (y_max - y_min), 1.0 / (x_max - x_min)]);
         Self { corners, scale }
     }
 
@@ -35,7 +36,7 @@ impl Window {
         let clipped = [y(y_min), x(x_min), y(y_max), x(x_max)];
         let [y_min, x_min, y_max, x_max] = clipped;
         let has_area = (y_max - y_min) * (x_max - x_min) > 0.0;
-        has_area.then(|| match self.scale {
+        let seen = match self.scale {
             None => clipped,
             Some([y, x]) => [
                 y * (y_min - top),
@@ -43,6 +44,7 @@ impl Window {
                 y * (y_max - top),
                 x * (x_max - left),
             ],
-        })
+        };
+        has_area.then_some(seen)
     }
 }

@@ -166,9 +166,7 @@ impl Analysis {
         let inherited = node.inputs.iter().find_map(of);
         let inherited = inherited.or_else(|| control().find_map(|wire| of(&wire)));
         let index = id.index();
-        let is_free = |wire: &WireId| {
-            self.frameless[wire.node.index()] && !self.fed.contains(wire)
-        };
+        let is_free = |wire: &WireId| self.frameless[wire.node.index()] && !self.fed.contains(wire);
         self.frameless[index] = node.op == "Const"
             || !node.inputs.is_empty()
                 && !is_primitive(&node.op)
@@ -290,7 +288,10 @@ impl Analysis {
 
     fn merged(&mut self, graph: &Graph, id: NodeId) -> Alive {
         let node = graph.node(id);
-        let control = node.control.iter().map(|from| self.alive[from.index()].clone());
+        let control = node
+            .control
+            .iter()
+            .map(|from| self.alive[from.index()].clone());
         let control = union(control.collect());
         let inputs = node.inputs.iter().enumerate();
         let inputs = inputs.map(|(index, wire)| {
@@ -304,7 +305,8 @@ impl Analysis {
             })
             .collect();
         let chosen = self.choose(id, inputs);
-        self.merges.insert(id, chosen.as_ref().map(|(choice, _)| *choice));
+        self.merges
+            .insert(id, chosen.as_ref().map(|(choice, _)| *choice));
         let left = chosen.map(|(_, left)| left).unwrap_or_default();
         union(vec![Rc::new(left), control])
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tfjet_core::{AttrValue, Attrs};
 
+use super::Failure;
 use super::analysis::{Alive, Analysis, Choice, Literal, is};
 use super::region::{Key, Kind, Planned, Region};
-use super::Failure;
 use crate::graph::{Function, Graph, MAX_DEPTH, Node, NodeId, WireId};
 
 /// Constants with more bytes are handed to functions instead of copied into them.
@@ -141,7 +141,10 @@ impl<'a> Builder<'a> {
 
     /// Something that needs itself: conditions that were put together wrongly, or a circle.
     fn circle(&self, region: &Region, key: Key) -> Failure {
-        let split = region.conditions.values().any(|planned| planned.made.is_none());
+        let split = region
+            .conditions
+            .values()
+            .any(|planned| planned.made.is_none());
         if split && !self.groups.is_empty() {
             return Failure::Entangled;
         }
@@ -197,7 +200,11 @@ impl<'a> Builder<'a> {
         let root = region.kind == Kind::Root;
         let id = wire.node;
         if self.analysis.is_fed(wire) {
-            return Ok(if root { Place::Here } else { Place::Outside(key) });
+            return Ok(if root {
+                Place::Here
+            } else {
+                Place::Outside(key)
+            });
         }
         if self.analysis.frameless[id.index()] {
             let is_large = match self.graph.node(id).attrs.get("value") {
@@ -205,7 +212,11 @@ impl<'a> Builder<'a> {
                 _ => false,
             };
             let here = root || !is_large;
-            return Ok(if here { Place::Here } else { Place::Outside(key) });
+            return Ok(if here {
+                Place::Here
+            } else {
+                Place::Outside(key)
+            });
         }
         let is_loop = matches!(region.kind, Kind::Condition | Kind::Body);
         if self.analysis.frame_of[id.index()] != region.frame {
@@ -214,7 +225,10 @@ impl<'a> Builder<'a> {
         if is_loop && is(self.graph, id, "Enter") {
             return match self.graph.node(id).inputs.first() {
                 Some(input) if self.is_constant(id) => Ok(Place::Outside(Key::Wire(*input))),
-                _ => self.error(id, "only a Merge may read it, since it is there in one pass only"),
+                _ => self.error(
+                    id,
+                    "only a Merge may read it, since it is there in one pass only",
+                ),
             };
         }
         let alive = self.analysis.alive(self.graph, wire);
@@ -258,12 +272,15 @@ impl<'a> Builder<'a> {
             return Ok(Step::Done(wire));
         }
         match node.op.strip_prefix("Ref").unwrap_or(&node.op) {
-            "Switch" | "_SwitchN" | "LoopCond" | "NextIteration" => passes(region, node.inputs.first()),
+            "Switch" | "_SwitchN" | "LoopCond" | "NextIteration" => {
+                passes(region, node.inputs.first())
+            }
             "Exit" => self.exit(region, id),
             "Enter" => self.error(id, "it is read outside its frame"),
-            "Merge" if self.analysis.is_header(graph, id) => {
-                self.error(id, "it is read as something else than the value that a loop carries")
-            }
+            "Merge" if self.analysis.is_header(graph, id) => self.error(
+                id,
+                "it is read as something else than the value that a loop carries",
+            ),
             "Merge" => match self.analysis.merges.get(&id) {
                 Some(Some(choice)) => {
                     let key = Key::Choice(*choice, wire.slot);
@@ -331,7 +348,10 @@ impl<'a> Builder<'a> {
         let left = self.graph.node(exit).inputs[0];
         let switch = self.analysis.canonical(self.graph, left);
         let headers = &self.analysis.frames[frame].headers;
-        let Some(slot) = headers.iter().position(|header| WireId::new(*header, 0) == switch) else {
+        let Some(slot) = headers
+            .iter()
+            .position(|header| WireId::new(*header, 0) == switch)
+        else {
             return self.error(exit, "what leaves the loop is not what it carries");
         };
         let mut planned = match region.loops.remove(&frame) {
@@ -393,7 +413,9 @@ impl<'a> Builder<'a> {
             let name = &self.graph.node(header).name;
             for region in [&mut condition, &mut body] {
                 let argument = region.declare(name);
-                region.memo.insert(Key::Wire(WireId::new(header, 0)), argument);
+                region
+                    .memo
+                    .insert(Key::Wire(WireId::new(header, 0)), argument);
             }
         }
         let truth = self.build(&mut condition, Key::Wire(truth.0))?;
@@ -417,7 +439,10 @@ impl<'a> Builder<'a> {
         let types = AttrValue::Types(vec![None; inputs.len()]);
         let attrs = Attrs::default()
             .with("T", types)
-            .with("cond", AttrValue::Func(self.function(&name, "cond", condition)))
+            .with(
+                "cond",
+                AttrValue::Func(self.function(&name, "cond", condition)),
+            )
             .with("body", AttrValue::Func(self.function(&name, "body", body)));
         self.depth -= 1;
         Ok(Planned {
@@ -596,4 +621,3 @@ fn unique_keys(keys: &mut Vec<Key>) {
 fn slot_number(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
-

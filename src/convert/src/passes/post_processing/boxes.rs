@@ -83,9 +83,11 @@ impl View<'_> {
             };
         }
         let quotient = self.inputs::<2>(wire, &["RealDiv", "Div"]);
-        quotient.is_some_and(|[one, size]| {
-            self.float(one) == Some(1.0) && self.is_difference(size, lowest, highest)
-        })
+        let quotient = quotient.filter(|[one, _]| self.float(*one) == Some(1.0));
+        let inverse = self.inputs::<1>(wire, &["Reciprocal", "Inv"]);
+        let side = quotient.map(|[_, side]| side);
+        side.or(inverse.map(|[side]| side))
+            .is_some_and(|side| self.is_difference(side, lowest, highest))
     }
 
     fn is_difference(self, wire: WireId, lowest: Scalar, highest: Scalar) -> bool {

@@ -121,8 +121,10 @@ impl Checkpoint {
             file: file.clone(),
             what,
         };
-        let mut entries: BTreeMap<Vec<u8>, Bytes> =
-            table::entries(index).map_err(damaged)?.into_iter().collect();
+        let mut entries: BTreeMap<Vec<u8>, Bytes> = table::entries(index)
+            .map_err(damaged)?
+            .into_iter()
+            .collect();
         let header = entries
             .remove(&[][..])
             .and_then(|header| BundleHeaderProto::decode(header).ok())

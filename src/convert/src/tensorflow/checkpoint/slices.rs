@@ -85,7 +85,9 @@ impl Slice {
         self.shape.len() != shape.len()
             || (self.start.iter().zip(&self.shape))
                 .zip(shape)
-                .any(|((start, size), whole)| start.checked_add(*size).is_none_or(|end| end > *whole))
+                .any(|((start, size), whole)| {
+                    start.checked_add(*size).is_none_or(|end| end > *whole)
+                })
     }
 
     /// What both cover.

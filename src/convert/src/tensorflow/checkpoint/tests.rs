@@ -93,7 +93,12 @@ fn numbers_of_every_type_are_read() {
     let mut files = Files::new();
     files.put(b"bf16", DataType::DtBfloat16, &[1], &[0x80, 0x3f]);
     files.put(b"bool", DataType::DtBool, &[2], &[1, 0]);
-    files.put(b"f", DataType::DtFloat, &[2, 1], &[0, 0, 128, 63, 0, 0, 0, 64]);
+    files.put(
+        b"f",
+        DataType::DtFloat,
+        &[2, 1],
+        &[0, 0, 128, 63, 0, 0, 0, 64],
+    );
     files.put(b"half", DataType::DtHalf, &[], &[0, 0x3c]);
     files.put(b"i8", DataType::DtInt8, &[0, 5], &[]);
     let mut checkpoint = files.open().unwrap();
@@ -115,7 +120,12 @@ fn strings_are_read_with_their_checksums() {
     let lengths = [2u8, 0];
     let of_lengths = write::checksum(&[2, 0, 0, 0, 0, 0, 0, 0]);
     let stored = [&lengths[..], &of_lengths.to_le_bytes(), b"ab"].concat();
-    let all = [&[2, 0, 0, 0, 0, 0, 0, 0][..], &of_lengths.to_le_bytes(), b"ab"].concat();
+    let all = [
+        &[2, 0, 0, 0, 0, 0, 0, 0][..],
+        &of_lengths.to_le_bytes(),
+        b"ab",
+    ]
+    .concat();
     let entry = BundleEntryProto {
         dtype: DataType::DtString.into(),
         shape: shape_of(&[2]),
@@ -148,8 +158,18 @@ fn parts_are_put_together_and_taken_out() {
         },
         &[],
     );
-    files.put(&slices::key("w", &left), DataType::DtUint8, &[2, 1], &[1, 4]);
-    files.put(&slices::key("w", &right), DataType::DtUint8, &[2, 2], &[2, 3, 5, 6]);
+    files.put(
+        &slices::key("w", &left),
+        DataType::DtUint8,
+        &[2, 1],
+        &[1, 4],
+    );
+    files.put(
+        &slices::key("w", &right),
+        DataType::DtUint8,
+        &[2, 2],
+        &[2, 3, 5, 6],
+    );
     let mut checkpoint = files.open().unwrap();
     let tensor = |shape: &[usize], values: &[u8]| {
         AttrValue::Tensor(Tensor::from_slice(shape, values).unwrap())
@@ -219,7 +239,10 @@ fn damaged_variables_are_refused() {
         files.put_entry(b"w", entry, bytes);
         let error = files.open().unwrap().value("w", None).unwrap_err();
         let message = error.to_string();
-        assert!(message.starts_with("checkpoint variable `w`: "), "{message}");
+        assert!(
+            message.starts_with("checkpoint variable `w`: "),
+            "{message}"
+        );
         assert!(message.contains(expected), "{message}");
     }
 }
@@ -229,7 +252,11 @@ fn missing_files_and_names_are_reported() {
     let mut files = Files::new();
     files.put(b"layer/kernel", DataType::DtFloat, &[], &[0; 4]);
     let error = Checkpoint::open(&files.prefix()).unwrap_err();
-    assert!(error.to_string().starts_with("checkpoint file `variables.index` cannot be read"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("checkpoint file `variables.index` cannot be read")
+    );
     let mut checkpoint = files.open().unwrap();
     let error = checkpoint.value("layer/kernal", None).unwrap_err();
     assert_eq!(
@@ -239,10 +266,18 @@ fn missing_files_and_names_are_reported() {
     let shard = with_suffix(&files.prefix(), ".data-00000-of-00001");
     fs::write(&shard, [0; 2]).unwrap();
     let error = files.reopen().value("layer/kernel", None).unwrap_err();
-    assert!(error.to_string().contains("which has 2; is it cut off?"), "{error}");
+    assert!(
+        error.to_string().contains("which has 2; is it cut off?"),
+        "{error}"
+    );
     fs::remove_file(&shard).unwrap();
     let error = files.reopen().value("layer/kernel", None).unwrap_err();
-    assert!(error.to_string().contains("`variables.data-00000-of-00001` cannot be read"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`variables.data-00000-of-00001` cannot be read"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -256,12 +291,17 @@ fn shards_cannot_be_read_over_and_over() {
             size: 100,
             ..BundleEntryProto::default()
         };
-        files.entries.push((vec![b'a' + index], entry.encode_to_vec()));
+        files
+            .entries
+            .push((vec![b'a' + index], entry.encode_to_vec()));
     }
     files.data = vec![1; 100];
     let mut checkpoint = files.open().unwrap();
     let read = |name: &str| checkpoint.value(name, None).map(|_| ());
-    let results: Vec<bool> = ["a", "b", "c", "d", "e"].map(read).map(|it| it.is_ok()).into();
+    let results: Vec<bool> = ["a", "b", "c", "d", "e"]
+        .map(read)
+        .map(|it| it.is_ok())
+        .into();
     assert_eq!(results, [true, true, true, true, false]);
 }
 

@@ -59,7 +59,6 @@ pub(crate) fn table(entries: &[(Vec<u8>, Vec<u8>)], per_block: usize, snappy: bo
     table
 }
 
-
 /// The masked checksum that is stored with a block or a tensor.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     mask(crc32c::crc32c(bytes))

@@ -23,7 +23,12 @@ fn arg(name: &str) -> ArgDef {
     }
 }
 
-fn function(name: &str, inputs: &[&str], nodes: Vec<NodeDef>, results: &[(&str, &str)]) -> FunctionDef {
+fn function(
+    name: &str,
+    inputs: &[&str],
+    nodes: Vec<NodeDef>,
+    results: &[(&str, &str)],
+) -> FunctionDef {
     FunctionDef {
         signature: Some(OpDef {
             name: name.into(),
@@ -71,17 +76,32 @@ fn calls_are_inlined_with_readable_names() {
         "inner",
         &["a", "b"],
         vec![
-            with_attr(node("split", "Split", &["axis:output:0", "a"]), "num_split", attr_value::Value::I(2)),
+            with_attr(
+                node("split", "Split", &["axis:output:0", "a"]),
+                "num_split",
+                attr_value::Value::I(2),
+            ),
             node("axis", "Const", &[]),
             node("norm", "FusedBatchNormV3", &["split:output:1", "b"]),
-            node("best", "TopKV2", &["norm:batch_variance:0", "split:output:0", "^axis"]),
+            node(
+                "best",
+                "TopKV2",
+                &["norm:batch_variance:0", "split:output:0", "^axis"],
+            ),
         ],
-        &[("values", "best:values:0"), ("indices", "best:indices:0"), ("same", "b")],
+        &[
+            ("values", "best:values:0"),
+            ("indices", "best:indices:0"),
+            ("same", "b"),
+        ],
     );
     let outer = function(
         "outer",
         &["x"],
-        vec![call("call", &["x", "x"], "inner"), node("sum", "Add", &["call:output:1", "call:output:2"])],
+        vec![
+            call("call", &["x", "x"], "inner"),
+            node("sum", "Add", &["call:output:1", "call:output:2"]),
+        ],
         &[("y", "sum:z:0")],
     );
     let graph = with_functions(
@@ -130,23 +150,43 @@ fn a_call_by_the_functions_name_takes_its_attributes() {
         attr_value::Value::Placeholder("T".into()),
     );
     let halve = function("halve", &["x"], vec![typed], &[("y", "y:y:0")]);
-    let call = with_attr(node("call", "halve", &["x"]), "T", attr_value::Value::Type(3));
+    let call = with_attr(
+        node("call", "halve", &["x"]),
+        "T",
+        attr_value::Value::Type(3),
+    );
     let graph = with_functions(
-        vec![node("x", "Placeholder", &[]), call, node("z", "Neg", &["call"])],
+        vec![
+            node("x", "Placeholder", &[]),
+            call,
+            node("z", "Neg", &["call"]),
+        ],
         vec![halve],
     )
     .unwrap();
     let cast = &graph.nodes[1];
     assert_eq!((cast.name.as_str(), cast.op.as_str()), ("call/y", "Cast"));
-    assert_eq!(cast.attrs.get("DstT"), Some(&AttrValue::Type(Some(DType::I32))));
+    assert_eq!(
+        cast.attrs.get("DstT"),
+        Some(&AttrValue::Type(Some(DType::I32)))
+    );
     assert_eq!(graph.nodes[2].inputs, ["call/y"]);
 }
 
 #[test]
 fn names_stay_unique() {
-    let f = function("f", &["x"], vec![node("y", "Neg", &["x"])], &[("r", "y:y:0")]);
+    let f = function(
+        "f",
+        &["x"],
+        vec![node("y", "Neg", &["x"])],
+        &[("r", "y:y:0")],
+    );
     let graph = with_functions(
-        vec![node("c/y", "Placeholder", &[]), call("c", &["c/y"], "f"), node("z", "Neg", &["c"])],
+        vec![
+            node("c/y", "Placeholder", &[]),
+            call("c", &["c/y"], "f"),
+            node("z", "Neg", &["c"]),
+        ],
         vec![f],
     )
     .unwrap();
@@ -174,8 +214,18 @@ fn looping(name: &str, condition: &str, body: &str) -> NodeDef {
 
 #[test]
 fn functions_of_loops_are_kept_without_their_calls() {
-    let f = function("f", &["x"], vec![node("y", "Neg", &["x"])], &[("r", "y:y:0")]);
-    let condition = function("c", &["a"], vec![node("less", "Less", &["a", "a"])], &[("r", "less:z:0")]);
+    let f = function(
+        "f",
+        &["x"],
+        vec![node("y", "Neg", &["x"])],
+        &[("r", "y:y:0")],
+    );
+    let condition = function(
+        "c",
+        &["a"],
+        vec![node("less", "Less", &["a", "a"])],
+        &[("r", "less:z:0")],
+    );
     let body = function(
         "b",
         &["a"],
@@ -191,7 +241,11 @@ fn functions_of_loops_are_kept_without_their_calls() {
     assert_eq!(b.outputs[0].tensor, "call/y");
     assert_eq!(b.inputs[0].dtype, Some(DType::F32));
     assert_eq!(brief(&c.nodes), ["less = Less(a, a)"]);
-    let names: Vec<&str> = graph.functions.iter().map(|it: &SourceFunction| it.name.as_str()).collect();
+    let names: Vec<&str> = graph
+        .functions
+        .iter()
+        .map(|it: &SourceFunction| it.name.as_str())
+        .collect();
     assert_eq!(names, ["b", "c"]);
 }
 
@@ -213,12 +267,26 @@ fn bad_functions_are_refused_by_name() {
         ),
         (
             vec![x(), call("c", &["x"], "f")],
-            vec![f(vec![call("again", &["a"], "g")], "again:output:0"), function("g", &["a"], vec![call("back", &["a"], "f")], &[("r", "back:output:0")])],
+            vec![
+                f(vec![call("again", &["a"], "g")], "again:output:0"),
+                function(
+                    "g",
+                    &["a"],
+                    vec![call("back", &["a"], "f")],
+                    &[("r", "back:output:0")],
+                ),
+            ],
             "function `f` calls itself (f -> g -> f), which is not supported",
         ),
         (
             vec![x(), looping("w", "f", "f")],
-            vec![f(vec![NodeDef { input: vec!["a".into()], ..looping("w", "f", "f") }], "w:output:0")],
+            vec![f(
+                vec![NodeDef {
+                    input: vec!["a".into()],
+                    ..looping("w", "f", "f")
+                }],
+                "w:output:0",
+            )],
             "function `f` calls itself (f -> f), which is not supported",
         ),
         (
@@ -232,7 +300,12 @@ fn bad_functions_are_refused_by_name() {
             "function `c` returns 1 tensors, something asks for number 1 (from 0) of node `c`",
         ),
         (
-            vec![x(), call("c", &["d"], "f"), call("d", &["c"], "f"), node("z", "Neg", &["c"])],
+            vec![
+                x(),
+                call("c", &["d"], "f"),
+                call("d", &["c"], "f"),
+                node("z", "Neg", &["c"]),
+            ],
             vec![f(vec![], "a")],
             "function `",
         ),
@@ -266,13 +339,21 @@ fn an_odd_function_that_nothing_calls_is_no_obstacle() {
 
 #[test]
 fn calls_cannot_grow_a_graph_without_bound() {
-    let mut functions = vec![function("f0", &["a"], vec![node("y", "Neg", &["a"])], &[("r", "y:y:0")])];
+    let mut functions = vec![function(
+        "f0",
+        &["a"],
+        vec![node("y", "Neg", &["a"])],
+        &[("r", "y:y:0")],
+    )];
     for level in 1..40 {
         let below = format!("f{}", level - 1);
         functions.push(function(
             &format!("f{level}"),
             &["a"],
-            vec![call("p", &["a"], &below), call("q", &["p:output:0"], &below)],
+            vec![
+                call("p", &["a"], &below),
+                call("q", &["p:output:0"], &below),
+            ],
             &[("r", "q:output:0")],
         ));
     }
@@ -282,7 +363,12 @@ fn calls_cannot_grow_a_graph_without_bound() {
     let deep: Vec<FunctionDef> = (0..200)
         .map(|level| {
             let below = format!("f{}", level + 1);
-            function(&format!("f{level}"), &["a"], vec![call("c", &["a"], &below)], &[("r", "c:output:0")])
+            function(
+                &format!("f{level}"),
+                &["a"],
+                vec![call("c", &["a"], &below)],
+                &[("r", "c:output:0")],
+            )
         })
         .collect();
     let nodes = vec![node("x", "Placeholder", &[]), call("c", &["x"], "f0")];

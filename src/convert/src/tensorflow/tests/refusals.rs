@@ -79,10 +79,7 @@ fn files_of_other_programs_are_refused_by_name() {
             b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0metadata.json",
             "a Keras archive (.keras) is not a TensorFlow graph; load it with",
         ),
-        (
-            b"\x08\x01\x12\x80\x01",
-            "damaged: the file at offset 0: ",
-        ),
+        (b"\x08\x01\x12\x80\x01", "damaged: the file at offset 0: "),
         (
             b"saved_model_schema_version: 1",
             "no graph with the tags `serve`; there are none",

@@ -47,10 +47,11 @@ fn varint(value: usize) -> Vec<u8> {
 
 fn read_all(bytes: &[u8], directory: &Path) {
     let _ = sniff::foreign(bytes).map(|problem| problem.at(directory).to_string());
-    let _ =
-        frozen::decode(bytes.to_vec().into(), directory, &ImportOptions::default()).map_err(|problem| problem.at(directory).to_string());
+    let _ = frozen::decode(bytes.to_vec().into(), directory, &ImportOptions::default())
+        .map_err(|problem| problem.at(directory).to_string());
     let _ = text::graph_def(bytes).map_err(|problem| problem.at(directory).to_string());
-    let _ = tfjs::parse(bytes, directory, &ImportOptions::default()).map_err(|problem| problem.at(directory).to_string());
+    let _ = tfjs::parse(bytes, directory, &ImportOptions::default())
+        .map_err(|problem| problem.at(directory).to_string());
 }
 
 fn mutated(mut bytes: Vec<u8>, edits: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
