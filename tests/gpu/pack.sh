@@ -39,7 +39,7 @@ tests tensorrt-engine -p tfjet-tensorrt --test engine
 tests tensorrt-layers -p tfjet-tensorrt --test layers
 tests runtime-gpu -p tfjet-runtime --test gpu
 tests runtime-unit -p tfjet-runtime --lib
-strip --strip-debug "$out"/bin/*
+strip --strip-debug "$out"/bin/{tfjet-run,raw-enqueue,cuda-gpu,cuda-kernels,tensorrt-engine,tensorrt-layers,runtime-gpu,runtime-unit}
 
 tfjet=$target/release/tfjet
 cache=${TFJET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tfjet}

@@ -93,7 +93,7 @@ fn programs_compute_what_the_executor_computes() {
         if program.nodes.len() > MAX_NODES {
             continue;
         }
-        programs += 1;
+        programs += 1; eprintln!("seed {seed} nodes {}", program.nodes.len());
         match check(seed, &program) {
             Ok(count) => functions += count,
             Err(error) => panic!("program {seed}: {error}"),

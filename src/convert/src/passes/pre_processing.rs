@@ -78,21 +78,14 @@ pub(crate) fn fold_pre_processing(typed: &mut TypedGraph) -> Result<FoldedImage,
             Step::Resize(filter) if folded.filter.is_none() => folded.filter = Some(filter),
             Step::Resize(_) => break,
             Step::Scale(by) => {
-                for (channel, by) in by.into_iter().enumerate() {
-                    folded.scale[channel] *= by;
-                    folded.shift[channel] *= by;
-                }
+                multiply(&mut folded.scale, &by);
+                multiply(&mut folded.shift, &by);
             }
-            Step::Shift(by) => {
-                for (shift, by) in folded.shift.iter_mut().zip(by) {
-                    *shift += by;
-                }
-            }
+            Step::Shift(by) => add(&mut folded.shift, &by),
             Step::Flip(from) => {
-                for (channel, from) in from.into_iter().enumerate() {
-                    folded.scale[channel] = -folded.scale[channel];
-                    folded.shift[channel] = from - folded.shift[channel];
-                }
+                multiply(&mut folded.scale, &[-1.0; 3]);
+                multiply(&mut folded.shift, &[-1.0; 3]);
+                add(&mut folded.shift, &from);
             }
         }
         wire = next;
@@ -130,6 +123,20 @@ pub(crate) fn fold_pre_processing(typed: &mut TypedGraph) -> Result<FoldedImage,
     let order = computed(typed, &|_| false);
     typed.settle(order);
     Ok(folded)
+}
+
+fn multiply(values: &mut [f64; 3], by: &[f64; 3]) {
+    values
+        .iter_mut()
+        .zip(by)
+        .for_each(|(value, by)| *value *= by);
+}
+
+fn add(values: &mut [f64; 3], to: &[f64; 3]) {
+    values
+        .iter_mut()
+        .zip(to)
+        .for_each(|(value, to)| *value += to);
 }
 
 fn is_image(shape: Option<&Shape>) -> bool {
