@@ -54,7 +54,8 @@ later=$(readelf --dyn-syms -W "$file" | awk '$7 == "UND" { print $8 }' |
 
 size=$(stat -c %s "$file")
 ((size <= LIMIT)) || object "has $size bytes, more than $LIMIT"
-! readelf -SW "$file" | grep -qE ' \.(symtab|debug_info) ' || object "is not stripped"
+sections=$(readelf -SW "$file")
+! grep -qE ' \.(symtab|debug_info) ' <<<"$sections" || object "is not stripped"
 
 ((objections == 0)) || exit 1
 awk -v name="$name" -v size="$size" -v glibc="$newest" -v needed="$(tr '\n' ' ' <<<"$needed")" \

@@ -1,5 +1,6 @@
 //! What the fuzz targets share: a directory to write models to, and graphs made of a fuzzer's
 //! bytes.
+#![forbid(unsafe_code)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
