@@ -6,9 +6,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{
-    arrays, cached, convert, engine, folder, npz, picture, shared, skip, tfjet, tfjet_run,
-};
+use common::{arrays, cached, convert, engine, folder, npz, picture, shared, tfjet, tfjet_run};
 
 const DETECTIONS: &str = "--detections --top 20 --box-tolerance 0.5 --score-tolerance 0.001";
 

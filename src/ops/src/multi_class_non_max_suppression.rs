@@ -4,7 +4,7 @@
 mod merge;
 mod window;
 
-use tfjet_core::{AttrError, AttrReader, DType, Tensor, TensorView};
+use tfjet_core::{AttrError, AttrReader, AttrValue, DType, Tensor, TensorView};
 
 use crate::arguments::{expect_count, expect_dtype, product, reset};
 use crate::error::shape_error;
@@ -20,14 +20,16 @@ use window::{Clip, Window};
 /// `[y_min, x_min, y_max, x_max]`; scores `[k, c]`, or `[k]` for one class; the clip window `[4]`
 /// where there is one; then one input for each of `fields`.
 ///
-/// Outputs: boxes `[n, 4]`, scores `[n]`, classes `[n]` as float32 numbers of columns of the
-/// scores, the number of detections, and the rows of each field.
+/// Outputs: boxes `[n, 4]`, scores `[n]`, classes `[n]` as float32, which are the columns of the
+/// scores or their labels, the number of detections, and the rows of each field.
 #[derive(Debug)]
 struct MultiClassNonMaxSuppression {
     limits: Limits,
     clip: Clip,
     change_coordinate_frame: bool,
     pad: bool,
+    /// Numbers of the classes; empty for those of the columns.
+    labels: Vec<f32>,
     fields: Vec<Field>,
 }
 
@@ -42,7 +44,7 @@ enum Field {
 
 /// Attributes: `iou_threshold`, `score_threshold`, `max_size_per_class`, `max_total_size`; `clip`,
 /// which is `none`, `before` or `after` the suppression; `change_coordinate_frame`; `pad` to
-/// `max_total_size` rows of zeros; `fields`, a number for each, 0 where it has a row for each box
+/// `max_total_size` rows of zeros; `labels`, a number for each class; `fields`, a number for each, 0 where it has a row for each box
 /// and 1 where it has one for each box and class.
 pub(crate) fn multi_class_non_max_suppression(
     reader: &AttrReader<'_>,
@@ -91,11 +93,17 @@ pub(crate) fn multi_class_non_max_suppression(
                 .collect::<Result<_, _>>()?
         }
     };
+    let labels = match reader.get("labels") {
+        None => Vec::new(),
+        Some(AttrValue::Floats(labels)) => labels.clone(),
+        Some(_) => return Err(wrong("labels", "no floats".into(), "floats").into()),
+    };
     Ok(Box::new(MultiClassNonMaxSuppression {
         limits,
         clip,
         change_coordinate_frame,
         pad: reader.bool_or("pad", false)?,
+        labels,
         fields,
     }))
 }
@@ -157,6 +165,10 @@ impl Kernel for MultiClassNonMaxSuppression {
                 ));
             }
         };
+        if !self.labels.is_empty() && self.labels.len() != classes {
+            let labels = self.labels.len();
+            return Err(shape_error!("{labels} labels for {classes} classes"));
+        }
         if u32::try_from(count.saturating_mul(classes)).is_err() {
             return Err(shape_error!(
                 "{count} boxes of {classes} classes are too many"
@@ -191,7 +203,7 @@ impl Kernel for MultiClassNonMaxSuppression {
         for (slot, detection) in slots.iter_mut().zip(&found) {
             *slot = detection.corners;
         }
-        let column = |output: &mut Tensor, of: fn(&Detection) -> f32| {
+        let column = |output: &mut Tensor, of: &dyn Fn(&Detection) -> f32| {
             reset(output, DType::F32, &[rows])?;
             let slots = output.as_mut_slice::<f32>()?;
             slots.fill(0.0);
@@ -200,8 +212,11 @@ impl Kernel for MultiClassNonMaxSuppression {
             }
             Ok::<_, OpError>(())
         };
-        column(out_scores, |detection| detection.score)?;
-        column(out_classes, |detection| detection.class as f32)?;
+        column(out_scores, &|detection| detection.score)?;
+        column(out_classes, &|detection| {
+            let label = self.labels.get(detection.class);
+            label.copied().unwrap_or(detection.class as f32)
+        })?;
         reset(out_count, DType::I32, &[])?;
         out_count.as_mut_slice::<i32>()?.fill(found.len() as i32);
         let fields = self.fields.iter().zip(&inputs[fixed..]);

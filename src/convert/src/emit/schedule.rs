@@ -14,6 +14,9 @@ pub(super) fn check_residual(
     partition: &Partition,
 ) -> Result<(), ConvertError> {
     let parts = parts(typed, partition);
+    for part in &parts {
+        check_carried(part.typed)?;
+    }
     let nodes = parts.iter().flat_map(|part| {
         let residual = part.partition.residual.iter();
         residual.map(|residual| part.typed.graph.node(residual.node))
@@ -48,6 +51,30 @@ pub(super) fn check_residual(
             others => format!("; also {}", others.join(", ")),
         },
     })
+}
+
+/// Refuses loops that carry what no tensor can hold.
+fn check_carried(typed: &TypedGraph) -> Result<(), ConvertError> {
+    for (id, call) in &typed.functions {
+        let node = typed.graph.node(*id);
+        let [_, body] = call.functions.as_slice() else {
+            continue;
+        };
+        if !typed.live[id.index()] || !node.op.contains("While") {
+            continue;
+        }
+        let pairs = body.graph.inputs.iter().zip(&body.graph.outputs);
+        for ((argument, result), wire) in pairs.zip(&node.inputs) {
+            if argument.wire != result.wire && body.fact(argument.wire).dtype.is_none() {
+                return Err(ConvertError::Carried {
+                    node: node.name.clone(),
+                    op: node.op.clone(),
+                    what: typed.graph.wire_name(*wire),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The steps of a partitioned graph; `weights` takes the constants that they read.
@@ -238,12 +265,6 @@ impl Emitter<'_> {
                 for function in [&mut *condition, &mut *body] {
                     self.bind(scope, *wire, function, index)?;
                 }
-            } else if body.typed.fact(argument).dtype.is_none() {
-                return Err(ConvertError::Carried {
-                    node: node.name.clone(),
-                    op: node.op.clone(),
-                    what: scope.typed.graph.wire_name(*wire),
-                });
             } else {
                 carried.push(index);
             }

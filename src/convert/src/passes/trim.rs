@@ -127,21 +127,28 @@ impl Trimmer<'_> {
         functions: &[&TypedGraph],
         read: &BTreeSet<usize>,
     ) {
+        let count = functions.first().map_or(0, |it| it.graph.outputs.len());
+        let is_known = |function: &TypedGraph, index: usize| {
+            let output = function.graph.outputs.get(index);
+            output.is_some_and(|output| function.fact(output.wire).value.is_some())
+        };
+        // All branches return nothing in its place, so that its type stays the same in all.
+        let unread: Vec<usize> = (0..count)
+            .filter(|index| !read.contains(index))
+            .filter(|index| !functions.iter().all(|function| is_known(function, *index)))
+            .collect();
         let mut arguments = BTreeSet::new();
         for (name, function) in call.functions().into_iter().zip(functions) {
             let outputs = function.graph.outputs.iter().enumerate();
             let wanted = outputs.filter(|(index, _)| read.contains(index));
             arguments.extend(read_arguments(function, wanted.map(|(_, it)| it.wire)));
-            let outputs = function.graph.outputs.iter().enumerate();
-            let unread = outputs.filter(|(index, output)| {
-                !read.contains(index) && function.fact(output.wire).value.is_none()
-            });
-            let unread: Vec<usize> = unread.map(|(index, _)| index).collect();
             if !unread.is_empty() {
                 let mut changed = function.graph.clone();
                 let nothing = nothing(&mut changed);
-                for index in unread {
-                    changed.outputs[index].wire = nothing;
+                for (index, output) in changed.outputs.iter_mut().enumerate() {
+                    if unread.contains(&index) {
+                        output.wire = nothing;
+                    }
                 }
                 self.replace(name, changed);
             }

@@ -352,6 +352,13 @@ impl Program {
             .collect()
     }
 
+    /// The same value, alive where `pivot` is.
+    fn gated(&mut self, wire: &str, pivot: &str) -> String {
+        let name = self.name("gated");
+        self.push(&name, "Identity", &[wire, &format!("^{pivot}")], &[]);
+        name
+    }
+
     fn repetition(&mut self, scope: &mut Scope, room: usize) {
         let limit = match self.next(3) {
             0 => {
@@ -379,7 +386,11 @@ impl Program {
             let half = program.constant(&[3], &[0.5f32; 3]);
             let float = program.any_float(&inner);
             let damped = program.typed("Mul", FLOAT, &[&float, &half]);
-            vec![damped, program.any_float(&inner), program.any_int(&inner)]
+            let (float, int) = (program.any_float(&inner), program.any_int(&inner));
+            // What is the same in all passes would be alive behind the last one.
+            let float = program.gated(&float, counter);
+            let int = program.gated(&int, counter);
+            vec![damped, float, int]
         });
         for (index, exit) in exits.iter().enumerate() {
             let var = self.here(exit);

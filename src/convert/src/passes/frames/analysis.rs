@@ -127,7 +127,36 @@ impl Analysis {
             analysis.live(graph, id);
         }
         analysis.order = order;
+        analysis.add_predicates(graph);
         Some(analysis)
+    }
+
+    /// Adds what decides about needed merges: control edges alone may lead to it.
+    fn add_predicates(&mut self, graph: &Graph) {
+        let inputs = |id: NodeId| graph.node(id).inputs.clone();
+        let mut wanted: BTreeSet<WireId> = graph.outputs.iter().map(|it| it.wire).collect();
+        loop {
+            let before = wanted.len();
+            let splits = self
+                .choices
+                .iter()
+                .filter_map(|(merge, choice)| match choice {
+                    Choice::Split { predicate, .. } if self.needed[merge.index()] => {
+                        Some(*predicate)
+                    }
+                    _ => None,
+                });
+            wanted.extend(splits);
+            if wanted.len() == before {
+                break;
+            }
+            let fed = &self.fed;
+            let all = wanted.iter().copied();
+            self.needed = needed(graph, inputs, all, |wire| fed.contains(&wire));
+        }
+        for frame in &mut self.frames {
+            frame.headers.retain(|header| self.needed[header.index()]);
+        }
     }
 
     /// What an output needs, through control edges too, makers first.
@@ -185,9 +214,9 @@ impl Analysis {
         let Some(frame) = self.frame_of[index] else {
             return;
         };
-        if kind(&node.op) == "LoopCond" && self.needed[index] {
+        if kind(&node.op) == "LoopCond" {
             self.frames[frame].loop_cond.get_or_insert(id);
-        } else if self.needed[index] && self.is_header(graph, id) {
+        } else if self.is_header(graph, id) {
             self.frames[frame].headers.push(id);
         }
     }
@@ -204,9 +233,7 @@ impl Analysis {
             });
             self.frames.len() - 1
         });
-        if self.needed[id.index()] {
-            self.frames[frame].enters.push(id);
-        }
+        self.frames[frame].enters.push(id);
         frame
     }
 

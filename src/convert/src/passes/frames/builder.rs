@@ -1,3 +1,5 @@
+mod condition;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -389,7 +391,8 @@ impl<'a> Builder<'a> {
         self.deeper(exit)?;
         let info = self.analysis.frames[frame].clone();
         let Some(loop_cond) = info.loop_cond else {
-            return self.error(exit, "its frame has no LoopCond");
+            let left = self.graph.node(exit).inputs[0].node;
+            return self.error(left, "its frame has no LoopCond");
         };
         let truth: Literal = (WireId::new(loop_cond, 0), 1);
         let mut condition = Region::new(
@@ -483,126 +486,6 @@ impl<'a> Builder<'a> {
             _ => return self.error(header, "its first value does not come through Enter"),
         };
         Ok((first, next))
-    }
-
-    fn choice(&mut self, region: &mut Region, choice: usize, slot: u32) -> Result<Step, Failure> {
-        let (merge, chosen) = &self.analysis.choices[choice];
-        let merge = *merge;
-        match *chosen {
-            Choice::Input(index) if slot == 0 => {
-                let key = Key::Wire(self.graph.node(merge).inputs[index]);
-                Ok(match region.memo.get(&key) {
-                    Some(made) => Step::Done(*made),
-                    None => Step::Needs(vec![key]),
-                })
-            }
-            Choice::Input(index) => {
-                let name = &self.graph.node(merge).name;
-                let index = i32::try_from(index).unwrap_or(i32::MAX);
-                Ok(Step::Done(region.integer(name, index)))
-            }
-            Choice::Split { .. } => {
-                let group = self.groups.get(&choice).cloned();
-                let group = group.unwrap_or_else(|| Rc::new(vec![choice]));
-                let results = self.results(&group);
-                let Some(number) = results.iter().position(|it| *it == (choice, slot)) else {
-                    return self.error(merge, "it has no such output");
-                };
-                let first = group.first().copied().unwrap_or(choice);
-                let mut planned = match region.conditions.remove(&first) {
-                    Some(planned) => planned,
-                    None => self.plan_condition(region, &results)?,
-                };
-                let step = match Self::call(region, &mut planned) {
-                    Ok(made) => Step::Done(WireId::new(made, slot_number(number))),
-                    Err(missing) => Step::Needs(missing),
-                };
-                region.conditions.insert(first, planned);
-                Ok(step)
-            }
-        }
-    }
-
-    /// What an `If` for these choices returns.
-    fn results(&self, group: &[usize]) -> Vec<(usize, u32)> {
-        let mut results = Vec::new();
-        for &choice in group {
-            results.push((choice, 0));
-            if self.indexed.contains(&self.analysis.choices[choice].0) {
-                results.push((choice, 1));
-            }
-        }
-        results
-    }
-
-    fn plan_condition(
-        &mut self,
-        region: &Region,
-        results: &[(usize, u32)],
-    ) -> Result<Planned, Failure> {
-        let first = results.first().map(|it| &self.analysis.choices[it.0]);
-        let Some((merge, Choice::Split { predicate, .. })) = first else {
-            return self.error(NodeId(0), "nothing is chosen");
-        };
-        let (merge, predicate) = (*merge, *predicate);
-        self.deeper(merge)?;
-        let numbered = self.analysis.is_numbered(predicate);
-        // Of a truth value the branch for true comes first.
-        let values: Vec<u32> = match numbered {
-            true => (0..self.analysis.values(predicate)).collect(),
-            false => vec![1, 0],
-        };
-        let mut sides = Vec::new();
-        for value in values {
-            let literal = (predicate, value);
-            let mut alive = BTreeSet::clone(&region.alive);
-            alive.insert(literal);
-            let kind = Kind::Branch(literal);
-            let mut side = Region::new(kind, region.frame, Rc::new(alive), Graph::default());
-            let mut wires = Vec::new();
-            for &(choice, slot) in results {
-                if let (_, Choice::Split { branches, .. }) = &self.analysis.choices[choice]
-                    && let Some(chosen) = usize::try_from(value).ok().and_then(|i| branches.get(i))
-                {
-                    let key = Key::Choice(*chosen, slot);
-                    wires.push(self.build(&mut side, key)?);
-                }
-            }
-            sides.push((side, wires));
-        }
-        let mut captures: Vec<Key> = sides.iter().flat_map(|(side, _)| side.captures()).collect();
-        unique_keys(&mut captures);
-        let op = if numbered { "Case" } else { "If" };
-        let name = self.graph.node(merge).name.clone();
-        let name = self.unique(&format!("{name}/{op}"));
-        let mut branches = Vec::new();
-        for (number, (side, wires)) in sides.into_iter().enumerate() {
-            let role = match (numbered, number) {
-                (true, number) => format!("branch{number}"),
-                (false, 0) => "then".into(),
-                (false, _) => "else".into(),
-            };
-            let graph = side.finish(&captures, &|key| self.name_of(key), &wires);
-            branches.push(self.function(&name, &role, graph));
-        }
-        let mut attrs = Attrs::default();
-        if let (false, [then, otherwise]) = (numbered, branches.as_slice()) {
-            attrs.insert("then_branch", AttrValue::Func(then.clone()));
-            attrs.insert("else_branch", AttrValue::Func(otherwise.clone()));
-        } else {
-            attrs.insert("branches", AttrValue::Funcs(branches));
-        }
-        attrs.insert("Tout", AttrValue::Types(vec![None; results.len()]));
-        self.depth -= 1;
-        let inputs = std::iter::once(Key::Wire(predicate)).chain(captures);
-        Ok(Planned {
-            node: Node {
-                source: self.graph.node(merge).source,
-                ..Node::new(name, op, attrs, Vec::new())
-            },
-            inputs: inputs.collect(),
-            made: None,
-        })
     }
 }
 

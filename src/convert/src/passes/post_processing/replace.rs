@@ -41,6 +41,8 @@ pub(super) struct Fused {
     per_class: i64,
     total: i64,
     extras: Vec<Extra>,
+    /// Empty where they are the numbers of the classes.
+    labels: Vec<f32>,
     pad: bool,
     /// The first of the suppressions, for the name.
     first: NodeId,
@@ -49,11 +51,11 @@ pub(super) struct Fused {
 }
 
 /// What a column of the result is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Output {
     Boxes { window: Option<Window>, frame: bool },
     Scores,
-    Classes,
+    Classes(Vec<f32>),
     Extra(Extra),
 }
 
@@ -103,6 +105,7 @@ impl Fused {
             per_class: first.per_class,
             total,
             extras: Vec::new(),
+            labels: Vec::new(),
             pad: false,
             first: first.node,
             redirected: BTreeMap::new(),
@@ -112,15 +115,21 @@ impl Fused {
         }
         for (wire, field) in rows.wires_of(set) {
             let output = fused.output(rows, field, &suppressions)?;
-            if let Output::Boxes { window, frame } = output {
-                (fused.window, fused.frame) = (window, frame);
+            if let Output::Boxes { window, frame } = &output {
+                (fused.window, fused.frame) = (*window, *frame);
                 fused.clip = match window {
                     None => Clip::None,
                     Some(_) if inside => Clip::After,
                     Some(_) => Clip::Before,
                 };
             }
-            let slot = fused.slot(output);
+            if let Output::Classes(labels) = &output {
+                if fused.redirected.values().any(|&slot| slot == 2) && fused.labels != *labels {
+                    return Err("the kept boxes have several labels".into());
+                }
+                fused.labels.clone_from(labels);
+            }
+            let slot = fused.slot(&output);
             fused.redirected.insert(wire, slot);
         }
         if !fused.redirected.values().any(|&slot| slot == 0) {
@@ -179,8 +188,9 @@ impl Fused {
         }) {
             return Ok(Output::Scores);
         }
-        if all(&|class, part| matches!(part, Field::Label(label) if *label == class as f32)) {
-            return Ok(Output::Classes);
+        let labels: Option<Vec<f32>> = parts.iter().map(label).collect();
+        if let Some(labels) = labels {
+            return Ok(Output::Classes(labels));
         }
         let cast = match parts.first() {
             Some(Field::Cast { by, .. }) => Some(*by),
@@ -206,11 +216,11 @@ impl Fused {
         }))
     }
 
-    fn slot(&mut self, output: Output) -> usize {
-        match output {
+    fn slot(&mut self, output: &Output) -> usize {
+        match *output {
             Output::Boxes { .. } => 0,
             Output::Scores => 1,
-            Output::Classes => 2,
+            Output::Classes(_) => 2,
             Output::Extra(extra) => {
                 let known = self.extras.iter().position(|other| *other == extra);
                 4 + known.unwrap_or_else(|| {
@@ -324,7 +334,7 @@ impl Fused {
             Clip::After => "after",
         };
         let kinds = self.extras.iter().map(|extra| i64::from(extra.per_class));
-        let attrs = Attrs::default()
+        let mut attrs = Attrs::default()
             .with("iou_threshold", AttrValue::Float(self.iou))
             .with("score_threshold", AttrValue::Float(self.threshold))
             .with("max_size_per_class", AttrValue::Int(self.per_class))
@@ -333,6 +343,12 @@ impl Fused {
             .with("change_coordinate_frame", AttrValue::Bool(self.frame))
             .with("pad", AttrValue::Bool(self.pad))
             .with("fields", AttrValue::Ints(kinds.collect()));
+        let numbered = (0..)
+            .zip(&self.labels)
+            .all(|(class, label): (u16, _)| *label == f32::from(class));
+        if !numbered {
+            attrs.insert("labels", AttrValue::Floats(self.labels.clone()));
+        }
         let name = name(graph, "");
         let id = graph.add(Node::new(name, OP, attrs, inputs));
         for (&wire, &slot) in &self.redirected {
@@ -444,6 +460,14 @@ fn raw(field: &Field) -> Option<WireId> {
     match field {
         Field::Raw(wire) | Field::Cast { of: wire, .. } => Some(*wire),
         Field::Clipped { boxes, .. } | Field::Framed { boxes, .. } => raw(boxes),
+        _ => None,
+    }
+}
+
+/// The number of a class.
+fn label(field: &Field) -> Option<f32> {
+    match field {
+        Field::Label(label) => Some(*label),
         _ => None,
     }
 }
