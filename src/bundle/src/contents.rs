@@ -1,6 +1,7 @@
 use serde::Deserialize;
 use tfjet_core::{
-    Manifest, NetworkSpec, Schedule, Step, TensorView, Value, ValueId, WeightsEntry, WeightsTable,
+    Manifest, NetworkSpec, Quantization, Schedule, Step, TensorView, Value, ValueId, WeightsEntry,
+    WeightsTable,
 };
 
 use crate::check::check_network;
@@ -138,7 +139,44 @@ impl Bundle {
         }
     }
 
-    /// The ONNX model of a segment.
+    /// In which numbers a segment's network computes; `None` where that is left to who builds an
+    /// engine.
+    ///
+    /// # Errors
+    /// Where a section is missing, newer or damaged, or this one does not fit the network.
+    pub fn quantization(&self, segment: u32) -> Result<Option<Quantization>, BundleError> {
+        let lowering = self.lowering()?;
+        if self.quantization_section(segment).is_none() {
+            return Ok(None);
+        }
+        let network = self.network_for(lowering, segment)?;
+        self.quantization_for(lowering, segment, &network).map(Some)
+    }
+
+    pub(crate) fn quantization_for(
+        &self,
+        target: &str,
+        segment: u32,
+        network: &NetworkSpec,
+    ) -> Result<Quantization, BundleError> {
+        let quantization: Quantization = self.decode(SectionKind::Quantization, target, segment)?;
+        match quantization.check(network) {
+            Ok(()) => Ok(quantization),
+            Err(error) => {
+                let id = SectionId::new(SectionKind::Quantization, target, segment);
+                Err(self.damaged(&id, error.into()))
+            }
+        }
+    }
+
+    /// The section that [`Bundle::quantization`] reads; `None` where there is none.
+    pub fn quantization_section(&self, segment: u32) -> Option<&Section> {
+        let id = SectionId::new(SectionKind::Quantization, self.lowering().ok()?, segment);
+        self.sections().iter().find(|section| section.id == id)
+    }
+
+    /// The ONNX model of a segment, in the numbers of [`Bundle::quantization`] where that has INT8
+    /// layers, else in 32-bit floats.
     ///
     /// # Errors
     /// Where the section is missing, newer or damaged.

@@ -1,6 +1,6 @@
 use std::io;
 
-use tfjet_core::{ScheduleError, TensorError};
+use tfjet_core::{QuantizationError, ScheduleError, TensorError};
 
 use crate::{SectionId, SectionKind};
 
@@ -346,6 +346,9 @@ pub enum SectionProblem {
         /// Index into the weights table.
         weights: u32,
     },
+    /// A quantization of another network, or of no use.
+    #[error(transparent)]
+    Quantization(#[from] QuantizationError),
     /// An engine that is not framed as one.
     #[error(transparent)]
     Engine(#[from] EngineProblem),

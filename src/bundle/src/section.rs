@@ -29,11 +29,14 @@ pub enum SectionKind {
     Signature = 10,
     /// [`tfjet_core::TargetInfo`], postcard: one of the several targets that the bundle is for.
     Target = 11,
+    /// [`tfjet_core::Quantization`], postcard: in which numbers a segment's network computes; the
+    /// index is the segment. Absent where that is left to who builds an engine.
+    Quantization = 12,
 }
 
 impl SectionKind {
     /// All kinds, by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Manifest,
         Self::Schedule,
         Self::WeightsTable,
@@ -45,6 +48,7 @@ impl SectionKind {
         Self::TimingCache,
         Self::Signature,
         Self::Target,
+        Self::Quantization,
     ];
 
     /// The kind's number in the file.
@@ -70,7 +74,8 @@ impl SectionKind {
             | Self::Weights
             | Self::Engine
             | Self::TimingCache
-            | Self::Target => Some(1),
+            | Self::Target
+            | Self::Quantization => Some(1),
             Self::Signature => None,
         }
     }
@@ -85,16 +90,22 @@ impl SectionKind {
 
     /// Is there one section for each segment, rather than one for each target?
     pub const fn is_indexed(self) -> bool {
-        matches!(self, Self::Network | Self::Onnx | Self::Engine)
+        matches!(
+            self,
+            Self::Network | Self::Onnx | Self::Engine | Self::Quantization
+        )
     }
 
     /// Most bytes that a section of this kind may have. Decoding makes a structured section
     /// several times larger in memory, and a library copies a timing cache, hence the bounds.
     pub const fn max_len_bytes(self) -> u64 {
         match self {
-            Self::Manifest | Self::Schedule | Self::WeightsTable | Self::Network | Self::Target => {
-                64 << 20
-            }
+            Self::Manifest
+            | Self::Schedule
+            | Self::WeightsTable
+            | Self::Network
+            | Self::Target
+            | Self::Quantization => 64 << 20,
             Self::TimingCache => 256 << 20,
             _ => u64::MAX,
         }
@@ -114,6 +125,7 @@ impl SectionKind {
             Self::TimingCache => "TimingCache",
             Self::Signature => "Signature",
             Self::Target => "Target",
+            Self::Quantization => "Quantization",
         }
     }
 }
@@ -194,7 +206,7 @@ mod tests {
             assert_eq!(SectionKind::from_code(kind.code()), Some(kind));
         }
         assert_eq!(SectionKind::from_code(0), None);
-        assert_eq!(SectionKind::from_code(12), None);
+        assert_eq!(SectionKind::from_code(13), None);
     }
 
     #[test]

@@ -139,9 +139,10 @@ impl Bundle {
         }
         for Section { id, .. } in self.sections() {
             let is_used = match id.kind {
-                SectionKind::Schedule | SectionKind::Network | SectionKind::Onnx => {
-                    lowerings.contains(&id.target)
-                }
+                SectionKind::Schedule
+                | SectionKind::Network
+                | SectionKind::Onnx
+                | SectionKind::Quantization => lowerings.contains(&id.target),
                 SectionKind::Report => {
                     names.contains(id.target.as_str()) || lowerings.contains(&id.target)
                 }

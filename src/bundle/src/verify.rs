@@ -1,7 +1,7 @@
 use tfjet_core::{Manifest, WeightsTable};
 
 use crate::check::{check_manifest, check_network_weights, check_schedule, no_such};
-use crate::{Bundle, BundleError, SectionId, SectionKind, SectionProblem};
+use crate::{Bundle, BundleError, Section, SectionId, SectionKind, SectionProblem};
 
 /// What [`Bundle::verify`] went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,22 +102,26 @@ impl Bundle {
                 let id = SectionId::new(SectionKind::Network, target, segment);
                 self.damaged(&id, problem)
             })?;
+            let id = SectionId::new(SectionKind::Quantization, target, segment);
+            if self.sections().iter().any(|section| section.id == id) {
+                self.quantization_for(target, segment, &network)?;
+            }
             networks.push(network);
         }
         check_schedule(&schedule, &networks, table).map_err(|problem| {
             let id = SectionId::new(SectionKind::Schedule, target, 0);
             self.damaged(&id, problem)
         })?;
-        let onnx_without_network = self
-            .sections()
-            .iter()
-            .map(|section| &section.id)
-            .find(|id| {
-                id.kind == SectionKind::Onnx && id.target == target && id.index as usize >= count
-            });
-        if let Some(id) = onnx_without_network {
-            let problem = no_such("the ONNX model".into(), "segment", id.index, count);
-            return Err(self.damaged(id, problem));
+        for Section { id, .. } in self.sections() {
+            let place = match id.kind {
+                SectionKind::Onnx => "the ONNX model",
+                SectionKind::Quantization => "the quantization",
+                _ => continue,
+            };
+            if id.target == target && id.index as usize >= count {
+                let problem = no_such(place.into(), "segment", id.index, count);
+                return Err(self.damaged(id, problem));
+            }
         }
         report.segments += count;
         report.steps += schedule.all_steps().count();

@@ -120,8 +120,8 @@ fn rejects_damaged_section_tables() {
         (
             0,
             0,
-            u32_bytes(12),
-            "section kind 12 is not known to this tfjet: update tfjet",
+            u32_bytes(13),
+            "section kind 13 is not known to this tfjet: update tfjet",
         ),
         (
             0,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use tfjet_core::{DType, Layer, NetworkSpec, Target};
+use tfjet_core::{DType, Layer, NetworkSpec, Quantization, Target};
 
 use crate::ConvertError;
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
@@ -48,6 +48,9 @@ pub struct Lowered {
     pub partition: Partition,
     /// One network per segment, in the partition's order.
     pub networks: Vec<NetworkSpec>,
+    /// In which numbers each network computes, in the order of the networks; `None` where that is
+    /// left to who builds an engine.
+    pub quantizations: Vec<Option<Quantization>>,
     /// Weights of all networks; of several targets also those of the targets before.
     pub weights: WeightsStore,
 }
@@ -184,6 +187,7 @@ fn lower_typed(
         format,
         typed,
         partition,
+        quantizations: vec![None; networks.len()],
         networks,
         weights,
     })

@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: types. [`Tensor`] and [`TensorView`] hold values, [`Shape`] describes them,
 //! [`Attrs`] carries an op's attributes, [`NetworkSpec`] is a TensorRT-shaped network as data,
-//! [`Schedule`] is the order in which a session runs its steps, [`Manifest`] says what a
+//! [`Quantization`] says in which numbers it computes, [`Schedule`] is the order in which a session runs its steps, [`Manifest`] says what a
 //! bundle is for, and [`Target`] what it is to run on.
 //!
 //! Does not: read files, know TensorFlow's formats, call foreign code, or start threads.
@@ -23,6 +23,7 @@ pub mod formula;
 mod manifest;
 mod memory;
 mod network;
+mod quantization;
 pub mod requirements;
 mod schedule;
 mod shape;
@@ -41,6 +42,9 @@ pub use network::{
     MatrixOperation, NetworkSpec, NetworkTensor, PaddingMode, PoolingType, ReduceOperation,
     ReshapeDim, ResizeCoordinateTransformation, ResizeRounding, SampleMode, TensorId,
     TopKOperation, UnaryOperation, WeightsEntry, WeightsId, WeightsTable,
+};
+pub use quantization::{
+    LayerPrecision, Quantization, QuantizationError, QuantizedWeights, quantized_weights,
 };
 pub use schedule::{
     Function, FunctionId, PlacedStep, Schedule, ScheduleError, SchedulePlace, Step, Value, ValueId,

@@ -41,9 +41,11 @@ impl Part {
         &self.lowered.target.name
     }
 
-    /// Are schedule and networks the same?
+    /// Are schedule, networks and the numbers that they compute in the same?
     pub(super) fn has_lowering_of(&self, other: &Self) -> bool {
-        self.schedule == other.schedule && self.lowered.networks == other.lowered.networks
+        self.schedule == other.schedule
+            && self.lowered.networks == other.lowered.networks
+            && self.lowered.quantizations == other.lowered.quantizations
     }
 
     /// The weights of networks and schedule, in the order of their first use.
@@ -153,6 +155,11 @@ impl Part {
             })?;
             writer.add_postcard(SectionKind::Network, target, index, network)?;
             writer.add(SectionKind::Onnx, target, index, onnx)?;
+        }
+        for (index, quantization) in (0..).zip(&self.lowered.quantizations) {
+            if let Some(quantization) = quantization {
+                writer.add_postcard(SectionKind::Quantization, target, index, quantization)?;
+            }
         }
         Ok(())
     }

@@ -52,7 +52,8 @@ impl fmt::Display for MachineKey {
     }
 }
 
-/// Hash of a segment's network and of the weights that it uses.
+/// Hash of a segment's network, of the numbers that it is to compute in where the bundle says so,
+/// and of the weights that it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkHash(pub [u8; 32]);
 
@@ -67,6 +68,9 @@ impl NetworkHash {
         let section = bundle.network_section(segment);
         let mut hash = Fields::new();
         hash.bytes(section.map_or(&[], |section| &section.hash));
+        if let Some(quantization) = bundle.quantization_section(segment) {
+            hash.bytes(&quantization.hash);
+        }
         let layers = network.layers.iter();
         let used: BTreeSet<_> = layers.flat_map(|layer| layer.layer.weights()).collect();
         for id in used {
