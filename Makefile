@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench boards supported-ops deny clean
+.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench models boards
+.PHONY: supported-ops deny clean
 
 ENTRIES ?= centernet efficientnet-lite0 openpose vtest onnxruntime
 JETPACK ?= 4

@@ -296,8 +296,8 @@ class Table:
         for file in [*(file for file in files if file.is_file()), inputs]:
             digest.update(file.read_bytes())
         digest.update(json.dumps([self.tensorflow, outputs, self.args.repeat]).encode())
-        base = self.kept / f"{source.stem}-{digest.hexdigest()[:16]}"
-        arrays, numbers = base.with_suffix(".npz"), base.with_suffix(".json")
+        base = f"{source.stem}-{digest.hexdigest()[:16]}"
+        arrays, numbers = self.kept / f"{base}.npz", self.kept / f"{base}.json"
         if not numbers.exists():
             child = [sys.executable, __file__, "--tensorflow-child", plain, inputs, arrays]
             printed = run(*child, ",".join(outputs), self.args.repeat)
@@ -386,7 +386,7 @@ Every model here is converted as it comes, run on the CPU engine and held agains
 - **residual**: ops that run outside
 - **error**: largest difference of an element by the largest magnitude of its output; for detectors
   `tfjet compare --detections` with all of TensorFlow's detections matched
-- **ms**: median of {repeat} runs, {cpu}, beside other work
+- **ms**: median of {repeat} runs, {cpu}
 
 | model | nodes | segments | inside | residual | error | tfjet ms | TensorFlow ms |
 |---|---:|---:|---:|---:|---|---:|---:|

@@ -10,7 +10,7 @@ use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
 use crate::lower::{WeightsStore, lacking, lower_segment, target_narrows};
 use crate::partition::{Partition, PartitionOptions, Segment, partition, parts};
 use crate::passes::{
-    RewriteOptions, fold_pre_processing, fold_scales, fuse_hard_sigmoids, simplify,
+    RewriteOptions, fold_pre_processing, fold_scales, fold_shuffles, fuse_hard_sigmoids, simplify,
 };
 use crate::tensorflow::{Format, ImportOptions, SourceGraph, import_with};
 
@@ -215,6 +215,7 @@ fn lower_part(
             source,
         }
     })?;
+    fold_shuffles(&mut network);
     fold_scales(&mut network, weights)
         .and_then(|()| fuse_hard_sigmoids(&mut network, weights))
         .map_err(|source| ConvertError::Fold {

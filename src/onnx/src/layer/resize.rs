@@ -15,6 +15,11 @@ pub(super) fn resize(
 ) -> Result<(), OnnxError> {
     let dims = w.input_dims(0)?;
     w.expect_len("size", size, dims.len())?;
+    if mode == InterpolationMode::Linear
+        && let Some(planes) = Planes::of(w, dims, size)
+    {
+        return planes.resize(w, coordinates, rounding);
+    }
     let target = match whole_scales(dims, size) {
         Some(scales) => Target::Scales(w.floats(&scales)?),
         None => Target::Sizes(sizes(w, dims, size)?),
@@ -60,6 +65,19 @@ fn resized(
     rounding: ResizeRounding,
     target: &Target,
 ) -> Result<(), OnnxError> {
+    let input = w.input_for(0, Kernel::RESIZE)?;
+    let output = resized_value(w, mode, coordinates, rounding, &input, target);
+    w.finish(0, output)
+}
+
+fn resized_value(
+    w: &mut Writer<'_, '_>,
+    mode: InterpolationMode,
+    coordinates: ResizeCoordinateTransformation,
+    rounding: ResizeRounding,
+    input: &Value,
+    target: &Target,
+) -> Value {
     let coordinates = match coordinates {
         ResizeCoordinateTransformation::AlignCorners => "align_corners",
         ResizeCoordinateTransformation::Asymmetric => "asymmetric",
@@ -82,14 +100,59 @@ fn resized(
         }
         InterpolationMode::Linear => attributes.push(AttributeProto::string("mode", "linear")),
     }
-    let input = w.input_for(0, Kernel::RESIZE)?;
     let absent = Value::absent();
     let inputs = match target {
-        Target::Scales(scales) => vec![&input, &absent, scales],
-        Target::Sizes(sizes) => vec![&input, &absent, &absent, sizes],
+        Target::Scales(scales) => vec![input, &absent, scales],
+        Target::Sizes(sizes) => vec![input, &absent, &absent, sizes],
     };
-    let output = w.node("Resize", &inputs, attributes, input.dtype);
-    w.finish(0, output)
+    w.node("Resize", &inputs, attributes, input.dtype)
+}
+
+/// Images whose channels were just brought to the front. ONNX Runtime moves a transpose behind a
+/// resize, which is slower with channels last; it does not move one over a reshape, so each channel
+/// is resized as an image of its own.
+struct Planes {
+    /// Images by channels.
+    count: usize,
+    channels: usize,
+    size: [usize; 2],
+}
+
+impl Planes {
+    fn of(w: &Writer<'_, '_>, dims: &[Dim], size: &[Option<usize>]) -> Option<Self> {
+        let ([images, channels, _, _], [None, None, Some(height), Some(width)]) = (dims, size)
+        else {
+            return None;
+        };
+        let (images, channels) = (images.fixed()?, channels.fixed()?);
+        if channels == 0 || !w.is_transposed(0) {
+            return None;
+        }
+        Some(Self {
+            count: images.checked_mul(channels)?,
+            channels,
+            size: [*height, *width],
+        })
+    }
+
+    fn resize(
+        &self,
+        w: &mut Writer<'_, '_>,
+        coordinates: ResizeCoordinateTransformation,
+        rounding: ResizeRounding,
+    ) -> Result<(), OnnxError> {
+        let input = w.input_for(0, Kernel::RESIZE)?;
+        let planes = w.int64s(&[-1, 1, 0, 0])?;
+        let planes = w.op("Reshape", &[&input, &planes]);
+        let [height, width] = self.size;
+        let sizes = [w.int(self.count)?, 1, w.int(height)?, w.int(width)?];
+        let sizes = Target::Sizes(w.int64s(&sizes)?);
+        let mode = InterpolationMode::Linear;
+        let resized = resized_value(w, mode, coordinates, rounding, &planes, &sizes);
+        let images = w.int64s(&[-1, w.int(self.channels)?, 0, 0])?;
+        let output = w.op("Reshape", &[&resized, &images]);
+        w.finish(0, output)
+    }
 }
 
 /// Scales where all are whole numbers: ONNX Runtime resizes its blocked layout by those only, and

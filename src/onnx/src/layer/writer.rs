@@ -80,6 +80,18 @@ impl<'w, 'a> Writer<'w, 'a> {
     }
 
     /// The element type of an output.
+    /// Is the input made by a layer that does nothing but transpose?
+    pub(super) fn is_transposed(&self, index: usize) -> bool {
+        let Some(&input) = self.spec.inputs.get(index) else {
+            return false;
+        };
+        let makers = self.graph.spec.layers.iter();
+        let mut makers = makers.filter(|layer| layer.outputs.contains(&input));
+        makers
+            .next()
+            .is_some_and(|maker| matches!(&maker.layer, Layer::Shuffle { reshape: None, .. }))
+    }
+
     pub(super) fn output_dtype(&self, index: usize) -> Result<DType, OnnxError> {
         Ok(self.tensor(&self.spec.outputs, index)?.dtype)
     }
