@@ -25,9 +25,10 @@ ILogger IProfiler IProgressMonitor
 VBuilder VBuilderConfig VCudaEngine VEngineInspector VExecutionContext VHostMemory
 VNetworkDefinition VOptimizationProfile VRuntime VTensor VTimingCache
 VLayer VActivationLayer VCastLayer VConcatenationLayer VConstantLayer VConvolutionLayer
-VDeconvolutionLayer VElementWiseLayer VFillLayer VGatherLayer VIdentityLayer VMatrixMultiplyLayer
-VPaddingLayer VParametricReLULayer VPoolingLayer VReduceLayer VResizeLayer VScaleLayer VSelectLayer
-VShapeLayer VShuffleLayer VSliceLayer VSoftMaxLayer VTopKLayer VUnaryLayer
+VDeconvolutionLayer VDequantizeLayer VElementWiseLayer VFillLayer VGatherLayer VIdentityLayer
+VMatrixMultiplyLayer VPaddingLayer VParametricReLULayer VPoolingLayer VQuantizeLayer VReduceLayer
+VResizeLayer VScaleLayer VSelectLayer VShapeLayer VShuffleLayer VSliceLayer VSoftMaxLayer VTopKLayer
+VUnaryLayer
 """.split()
 
 

@@ -26,6 +26,7 @@
 pub mod arrays;
 pub mod board;
 pub mod cache;
+pub mod engines;
 pub mod exit;
 pub mod profiles;
 pub mod shapes;

@@ -1,6 +1,7 @@
 //! What the tests of the two programs share: running them, finding models, and making graphs.
 #![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
+mod classifier;
 mod graph;
 mod machine;
 
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tfjet::core::Tensor;
 use tfjet::runtime::{read_npz, write_npz};
 
+pub(crate) use classifier::{pictures, png};
 pub(crate) use graph::Graph;
 pub(crate) use machine::{Machine, rows_bundle, script};
 

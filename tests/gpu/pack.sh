@@ -5,6 +5,8 @@
 #
 # OUT/bin: tfjet-run (without GStreamer), the raw enqueue loop, the test programs that use a GPU.
 # OUT/models: bundles for x86-gpu and reference outputs of TensorFlow where ../shared has them.
+# OUT/models/int8: bundles in INT8 with images to evaluate them on, where TFJET_INT8_IMAGES names the
+# folder that scripts/make_evaluation_images.py wrote (and ONNX Runtime was fetched).
 # ResNet-50 (made by scripts/make_resnet50.py) lies in OUT/resnet50, split into parts of 48 MB.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -17,9 +19,9 @@ target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$out/bin" "$out/models"
 
 cargo build --release --locked --bin tfjet
-cargo build --release --locked --no-default-features --features run \
-  --bin tfjet-run --example raw_enqueue --target-dir "$target/gpu"
-cp "$target/gpu/release/tfjet-run" "$out/bin/"
+cargo build --release --locked --no-default-features --features run,convert \
+  --bin tfjet-run --bin tfjet --example raw_enqueue --target-dir "$target/gpu"
+cp "$target/gpu/release/"{tfjet-run,tfjet} "$out/bin/"
 cp "$target/gpu/release/examples/raw_enqueue" "$out/bin/raw-enqueue"
 
 tests() { # NAME ARGUMENT_OF_CARGO_TEST...
@@ -37,9 +39,11 @@ tests cuda-gpu -p tfjet-cuda --test gpu
 tests cuda-kernels -p tfjet-cuda --test kernels
 tests tensorrt-engine -p tfjet-tensorrt --test engine
 tests tensorrt-layers -p tfjet-tensorrt --test layers
+tests tensorrt-quantized -p tfjet-tensorrt --test quantized
 tests runtime-gpu -p tfjet-runtime --test gpu
 tests runtime-unit -p tfjet-runtime --lib
-strip --strip-debug "$out"/bin/{tfjet-run,raw-enqueue,cuda-gpu,cuda-kernels,tensorrt-engine,tensorrt-layers,runtime-gpu,runtime-unit}
+strip --strip-debug "$out"/bin/{tfjet-run,tfjet,raw-enqueue,cuda-gpu,cuda-kernels,tensorrt-engine,tensorrt-layers} \
+  "$out"/bin/{tensorrt-quantized,runtime-gpu,runtime-unit}
 
 tfjet=$target/release/tfjet
 cache=${TFJET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tfjet}
@@ -82,9 +86,33 @@ if [[ -d $shared/models ]]; then
 else
   echo "pack: no $shared/models: no reference outputs of TensorFlow, no fer, no SSD" >&2
 fi
+images=${TFJET_INT8_IMAGES:-}
+int8() { # NAME MODEL CALIBRATION EVALUATION
+  local folder=$out/models/int8/$1
+  mkdir -p "$folder"
+  cp "$out/models/$1.jet" "$folder/fp32.jet"
+  "$tfjet" convert "$2" --target x86-gpu --precision int8 --calibrate "$3" --out "$folder/int8.jet"
+  rm -rf "$folder/images"
+  cp -r "$4" "$folder/images"
+}
+if [[ -n $images ]]; then
+  int8 efficientnet-lite0 "$cache/efficientnet-lite0/efficientnet_lite0.pb" "$images/calibration" "$images/unlabelled"
+  int8 centernet "$cache/centernet/centernet.json" "$images/scenes" "$images/frames"
+else
+  echo "pack: TFJET_INT8_IMAGES names no images: no bundle in INT8" >&2
+fi
 if [[ -n $resnet ]]; then
-  mkdir -p "$out/resnet50"
-  "$tfjet" convert "$resnet" --target x86-gpu --out "$out/resnet50.jet"
+  mkdir -p "$out/resnet50" "$out/calibration"
+  # Its weights are random: any input of its kind will do.
+  python3 - "$out/calibration" <<'PY'
+import sys, numpy
+random = numpy.random.default_rng(5)
+for i in range(4):
+    numpy.savez(f"{sys.argv[1]}/{i}.npz", input=random.standard_normal((1, 224, 224, 3), numpy.float32))
+PY
+  "$tfjet" convert "$resnet" --target x86-gpu --precision int8 --calibrate "$out/calibration" \
+    --method min-max --out "$out/resnet50.jet"
+  rm -r "$out/calibration"
   for part in a b; do rm -rf "$out/resnet50/$part"; mkdir -p "$out/resnet50/$part"; done
   half=$(($(stat -c %s "$out/resnet50.jet") / 2))
   head -c "$half" "$out/resnet50.jet" >"$out/resnet50/a/resnet50.jet.0"

@@ -4,16 +4,16 @@
 #   tests/gpu/run.sh BIN MODELS LIBS OUT [STEP...]
 #
 # BIN and MODELS come from tests/gpu/pack.sh, LIBS holds libnvinfer.so.8 and its builder resource,
-# OUT takes logs and figures. Steps: tests layers parity sanitizer faults shapes cache sizes kill bench
-# raw pytorch; all of them when none is named. parity-MODEL is that model's part of parity, so that two
-# calls can share the work; TFJET_PRECISIONS ("fp32 fp16") and TFJET_BUILD_SECONDS (300, for one build)
+# OUT takes logs and figures. Steps: tests layers parity sanitizer faults shapes cache sizes kill int8
+# bench raw pytorch; all of them when none is named. parity-MODEL is that model's part of parity, and
+# int8-PART a part of int8.sh, so that several calls can share the work; TFJET_PRECISIONS ("fp32 fp16") and TFJET_BUILD_SECONDS (300, for one build)
 # bound it further. A step that fails does not stop the others; the last lines sum up.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=$(realpath "$1") models=$(realpath "$2") libs=$(realpath "$3") out=$(mkdir -p "$4" && realpath "$4")
 shift 4
 steps=("$@")
-((${#steps[@]})) || steps=(tests layers parity sanitizer faults shapes cache sizes kill bench raw pytorch)
+((${#steps[@]})) || steps=(tests layers parity sanitizer faults shapes cache sizes kill int8 bench raw pytorch)
 export LD_LIBRARY_PATH=$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export TFJET_TENSORRT=$libs/libnvinfer.so.8 TFJET_CACHE=${TFJET_CACHE:-/tmp/tfjet-cache}
 export PYTHONUNBUFFERED=1
@@ -123,6 +123,12 @@ fi
 if has kill; then
   check kill 590 "$here/kill.sh" "$run" "$models/fer.jet" "$out" "${common[@]}"
   cat "$out/kill.log" >>"$summary"
+fi
+parts=()
+for step in "${steps[@]}"; do [[ $step == int8-* ]] && parts+=("${step#int8-}"); done
+if has int8 || ((${#parts[@]})); then
+  has int8 && parts=()
+  "$here/int8.sh" "$bin" "$models" "$libs" "$out" ${parts[@]+"${parts[@]}"}
 fi
 resnet() { # PRECISION
   local precision=$1 batch name

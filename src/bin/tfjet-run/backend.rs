@@ -10,15 +10,15 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use tfjet::board::{self, GpuFound};
-use tfjet::bundle::Bundle;
+use tfjet::board;
+use tfjet::bundle::{Bundle, BundleError};
 use tfjet::cache;
 use tfjet::cpu::Library;
 use tfjet::cuda::CudaError;
+use tfjet::engines::{EngineSearch, Located};
 use tfjet::exit::Usage;
 use tfjet::runtime::{
-    EngineCache, EngineSet, EngineSetError, Gpu, GpuError, GpuOptions, MachineKey, Model, OnMiss,
-    Session, SessionOptions,
+    EngineSetError, Gpu, GpuError, Model, OnMiss, Session, SessionOptions, bundle_precision,
 };
 use tfjet::tensorrt::Precision;
 
@@ -35,8 +35,9 @@ pub(crate) struct BackendArgs {
     /// The GPU's number
     #[arg(long, value_name = "N", default_value = "0")]
     pub(crate) gpu: u32,
-    /// Precision of the engines, where they are prepared in both
-    #[arg(long, value_name = "fp32|fp16")]
+    /// Precision of the engines, where they are prepared in several [default: what the bundle was
+    /// converted for]
+    #[arg(long, value_name = "fp32|fp16|int8")]
     pub(crate) precision: Option<Precision>,
     /// TensorRT's library, or a folder that holds it
     #[arg(long, value_name = "PATH")]
@@ -151,7 +152,7 @@ impl BackendArgs {
         {
             return self.on_cpu(bundle, &options, None);
         }
-        match Gpu::open(&self.gpu_options()) {
+        match self.engines().open_gpu() {
             Ok(gpu) => self.on_gpu(bundle, &gpu, &options),
             Err(error) if self.device == Device::Auto && error.is_missing() => {
                 let reason = error.to_string();
@@ -165,18 +166,14 @@ impl BackendArgs {
         }
     }
 
-    fn gpu_options(&self) -> GpuOptions {
-        GpuOptions {
+    fn engines(&self) -> EngineSearch {
+        EngineSearch {
             device: self.gpu,
             tensorrt: self.tensorrt.clone(),
-            dirs: cache::gpu_library_dirs(),
-            kernel_cache: self.cache_dir().map(|dir| dir.join("kernels")),
-            ..GpuOptions::default()
+            cache: self.cache.clone(),
+            target: self.target.clone(),
+            precision: self.precision,
         }
-    }
-
-    fn cache_dir(&self) -> Option<PathBuf> {
-        self.cache.clone().or_else(cache::engine_dir)
     }
 
     fn on_gpu(
@@ -185,16 +182,15 @@ impl BackendArgs {
         gpu: &Gpu,
         options: &SessionOptions,
     ) -> anyhow::Result<Opened> {
-        let (bundle, target) = self.choose(&bundle, Some(&GpuFound::of(gpu)))?;
+        let Located {
+            bundle,
+            target,
+            engines: located,
+        } = self.engines().locate(&bundle, gpu)?;
+        if let Some(target) = &target {
+            tracing::info!("{target}");
+        }
         let (device, version) = (gpu.context().device(), gpu.library().version());
-        let machine = MachineKey {
-            library: version.key(),
-            compute_capability: Some(device.compute_capability),
-            gpu: device.name.clone(),
-        };
-        let cache = self.cache_dir().map(|dir| EngineCache::at(&dir));
-        let precision = self.precision.map(Precision::name);
-        let located = EngineSet::locate(&bundle, &machine, precision, cache.as_ref());
         let has_segments = bundle.segment_count() > 0;
         let backend = BackendSummary {
             device: device.name.clone(),
@@ -231,13 +227,10 @@ impl BackendArgs {
         })
     }
 
-    /// The bundle as it is for this machine. Says which target that is, where there are several.
-    fn choose(
-        &self,
-        bundle: &Arc<Bundle>,
-        gpu: Option<&GpuFound>,
-    ) -> anyhow::Result<(Arc<Bundle>, Option<String>)> {
-        let choice = board::choose(bundle, self.target.as_deref(), &board::detect(), gpu)?;
+    /// The bundle as it is for this machine's CPU. Says which target that is, where there are
+    /// several.
+    fn choose(&self, bundle: &Arc<Bundle>) -> anyhow::Result<(Arc<Bundle>, Option<String>)> {
+        let choice = board::choose(bundle, self.target.as_deref(), &board::detect(), None)?;
         let said = (!choice.why.is_empty()).then(|| choice.to_string());
         if let Some(said) = &said {
             tracing::info!("{said}");
@@ -254,7 +247,7 @@ impl BackendArgs {
         if self.dynamic.mode != DynamicMode::Off {
             tracing::info!("the CPU engine takes any shape, so --dynamic has nothing to do");
         }
-        let (bundle, target) = self.choose(&bundle, None)?;
+        let (bundle, target) = self.choose(&bundle)?;
         let library = match bundle.segment_count() {
             0 => None,
             _ => Some(Library::load(
@@ -266,7 +259,7 @@ impl BackendArgs {
             device: "CPU".into(),
             engines: library.as_ref().map(|_| "the bundle's ONNX models".into()),
             library: library.as_ref().map(onnxruntime),
-            precision: "fp32".into(),
+            precision: cpu_precision(&bundle)?.name().into(),
             dynamic: None,
             fallback: None,
             target,
@@ -283,6 +276,14 @@ impl BackendArgs {
 
 fn onnxruntime(library: &Library) -> String {
     format!("ONNX Runtime {}", library.version())
+}
+
+/// What the ONNX models of a bundle compute in: INT8 as the bundle says, but no FP16.
+fn cpu_precision(bundle: &Bundle) -> Result<Precision, BundleError> {
+    let own = bundle_precision(bundle)?;
+    Ok(own
+        .filter(|own| *own == Precision::Int8)
+        .unwrap_or_default())
 }
 
 /// Is there a GPU with its driver, so that it is worth a word that it is not used?

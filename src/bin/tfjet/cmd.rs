@@ -1,5 +1,7 @@
 //! One file per command.
 
+pub(crate) mod accuracy;
+pub(crate) mod calibrate;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod engines;
@@ -7,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod targets;
+pub(crate) mod task;
 pub(crate) mod verify;
 
 use std::io::Write as _;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tfjet::core::{DType, Tensor, TensorError, TensorView};
 
 pub(crate) use detections::{
-    DetectionComparison, DetectionTolerance, Rows, detection_row, match_rows,
+    DetectionComparison, DetectionTolerance, Row, Rows, detection_row, iou, match_rows,
 };
 
 /// How one output compares.

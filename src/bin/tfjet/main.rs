@@ -1,6 +1,8 @@
 //! `tfjet`: converts TensorFlow models to bundles and looks into them.
 #![forbid(unsafe_code)]
 
+mod accuracy;
+mod calibration;
 mod cmd;
 mod compare;
 mod fetch;
@@ -27,6 +29,8 @@ enum Command {
     Inspect(cmd::inspect::Cmd),
     Verify(cmd::verify::Cmd),
     Compare(cmd::compare::Cmd),
+    Calibrate(cmd::calibrate::Cmd),
+    Accuracy(cmd::accuracy::Cmd),
     Targets(cmd::targets::Cmd),
     /// Get models, clips and libraries by name
     Fetch(fetch::FetchArgs),
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         Command::Inspect(cmd) => cmd.run(),
         Command::Verify(cmd) => cmd.run(),
         Command::Compare(cmd) => cmd.run(),
+        Command::Calibrate(cmd) => cmd.run(),
+        Command::Accuracy(cmd) => cmd.run(),
         Command::Targets(cmd) => cmd.run(),
         Command::Fetch(args) => fetch::run(&args, &mut std::io::stdout().lock())
             .map(|()| 0)

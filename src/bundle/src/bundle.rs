@@ -115,17 +115,19 @@ impl Bundle {
         target: &str,
         index: u32,
     ) -> Result<&[u8], BundleError> {
-        let id = SectionId::new(kind, target, index);
-        match self
+        let position = self.position(&SectionId::new(kind, target, index))?;
+        self.contents(position)
+    }
+
+    /// The place of a section in the table.
+    pub(crate) fn position(&self, id: &SectionId) -> Result<usize, BundleError> {
+        let found = self
             .sections()
-            .binary_search_by(|section| section.id.cmp(&id))
-        {
-            Ok(position) => self.contents(position),
-            Err(_) => Err(BundleError::Missing {
-                file: self.name(),
-                section: id,
-            }),
-        }
+            .binary_search_by(|section| section.id.cmp(id));
+        found.map_err(|_| BundleError::Missing {
+            file: self.name(),
+            section: id.clone(),
+        })
     }
 
     /// The contents of section `position` of the table, after its hash was checked.

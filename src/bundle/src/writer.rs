@@ -61,6 +61,33 @@ impl BundleWriter {
         Ok(Self { sections })
     }
 
+    /// Adds a section of an open bundle, as one of `target` and in the version that it has there.
+    /// Nothing is copied before the new bundle is written.
+    ///
+    /// # Errors
+    /// Where there is no such section, it is newer or damaged; else as [`BundleWriter::add`].
+    pub fn keep(
+        &mut self,
+        bundle: &Arc<Bundle>,
+        section: &SectionId,
+        target: &str,
+    ) -> Result<(), BundleError> {
+        let position = bundle.position(section)?;
+        let bytes = bundle.contents(position)?;
+        let id = SectionId::new(section.kind, target, section.index);
+        match self.check(&id, bytes, false) {
+            Ok(()) => {
+                let contents = Contents::Kept(bundle.clone(), position);
+                self.sections.insert(id, contents);
+                Ok(())
+            }
+            Err(problem) => Err(BundleError::Add {
+                section: id,
+                problem,
+            }),
+        }
+    }
+
     /// Puts a section of raw bytes into the bundle, in place of the one that is there.
     ///
     /// # Errors

@@ -4,7 +4,8 @@ mod part;
 mod schedule;
 
 use tfjet_bundle::{BundleWriter, SectionKind};
-use tfjet_core::{Summary, WeightsId, WeightsTable};
+use tfjet_core::{NetworkSpec, Precision, Quantization, Summary, WeightsId, WeightsTable};
+use tfjet_onnx::{OnnxOptions, to_onnx};
 
 use crate::ConvertError;
 use crate::lower::{WeightsLayout, WeightsStore};
@@ -73,6 +74,26 @@ pub fn emit_targets(
         writer.add(SectionKind::Weights, "", 0, blob)?;
     }
     Ok(writer)
+}
+
+/// The ONNX model of a segment, in the numbers that the CPU engine computes in: 8 bits where a layer
+/// has such, 16 bits where they are to be rounded, 32 bits elsewhere.
+pub(crate) fn onnx(
+    network: &NetworkSpec,
+    table: &WeightsTable,
+    quantization: Option<&Quantization>,
+    round_fp16: bool,
+) -> Result<Vec<u8>, ConvertError> {
+    let counts = |it: &&Quantization| it.precision() == Precision::Int8 || round_fp16;
+    let options = OnnxOptions {
+        quantization: quantization.filter(counts).cloned(),
+        round_fp16,
+        ..OnnxOptions::default()
+    };
+    to_onnx(network, table, &options).map_err(|source| ConvertError::Onnx {
+        segment: network.name.clone(),
+        source,
+    })
 }
 
 /// The sections of each of several targets. A lowering that all have belongs to none of them, else

@@ -133,6 +133,14 @@ pub enum ConvertError {
         /// What is wrong.
         source: OnnxError,
     },
+    /// Numbers for another count of segments.
+    #[error("precisions of {found} segments for a bundle of {expected}")]
+    Segments {
+        /// Segments that there are numbers for.
+        found: usize,
+        /// Of the bundle.
+        expected: usize,
+    },
     /// One of several targets cannot be served.
     #[error("target {target}: {source}")]
     Target {

@@ -8,10 +8,12 @@
 //! Does not: run a model, know CUDA or GStreamer, or touch a board.
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 pub mod graph;
 pub mod lower;
 pub mod partition;
 pub mod passes;
+pub mod probe;
 pub mod stages;
 pub mod tensorflow;
 
@@ -31,7 +33,10 @@ pub use estimate::{
     Estimate, FACTORS, Factors, FrameEstimate, Kernel, MemoryEstimate, UnknownPowerMode,
 };
 pub use flops::flops;
-pub use report::{BoardReport, CallReport, Report, ResidualReport, SegmentReport, TargetReport};
+pub use report::{
+    BoardReport, CallReport, EvaluationReport, KeptReport, PrecisionReport, RangesReport,
+    RankedReport, Report, ResidualReport, SearchReport, SegmentReport, TargetReport,
+};
 pub use stages::{ConvertOptions, Lowered, lower_file, lower_source, lower_targets};
 pub use svg::svg;
 pub use targets::{TargetError, find_target, targets};

@@ -1,5 +1,7 @@
 //! The report of a partition: where every source node went, and why.
 
+mod precision;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -11,6 +13,10 @@ use crate::partition::{
     Disposition, Part, Partition, PartitionOptions, dispositions, partition, parts,
 };
 use crate::stages::Lowered;
+
+pub use precision::{
+    EvaluationReport, KeptReport, PrecisionReport, RangesReport, RankedReport, SearchReport,
+};
 
 /// A segment in the report. Names are the source graph's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -102,6 +108,9 @@ pub struct Report {
     pub transposes: usize,
     /// What was dropped or changed that a user should know.
     pub notes: Vec<String>,
+    /// In which numbers the layers compute; absent where that is left to who builds an engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<PrecisionReport>,
     /// What `plan` adds for a GPU's target; a bundle's report has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<BoardReport>,
@@ -178,6 +187,7 @@ impl Report {
             flops: lowered.partition.flops,
             transposes: lowered.transposes(),
             notes: lowered.typed.notes.clone(),
+            precision: None,
             board: None,
             computing: parts.iter().map(|part| part.typed.order.len()).sum(),
             inside: parts
@@ -306,6 +316,9 @@ impl Report {
             self.refused_text(board, &mut text);
         }
         let _ = writeln!(text, "pruned     {} nodes", self.pruned.len());
+        if let Some(precision) = &self.precision {
+            precision.to_text(&mut text);
+        }
         for note in &self.notes {
             let _ = writeln!(text, "note       {note}");
         }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use tfjet_core::{DType, Layer, NetworkSpec, Quantization, Target};
+use tfjet_core::{DType, Layer, NetworkSpec, Quantization, Target, TensorId};
 
 use crate::ConvertError;
+use crate::calibrate::{propagate, source_fingerprint};
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
-use crate::lower::{WeightsStore, lacking, lower_segment, target_narrows};
+use crate::lower::{GraphRanges, WeightsStore, lacking, lower_with_ranges, target_narrows};
 use crate::partition::{Partition, PartitionOptions, Segment, partition, parts};
 use crate::passes::{
     RewriteOptions, fold_pre_processing, fold_scales, fold_shuffles, fuse_hard_sigmoids, simplify,
@@ -33,6 +34,9 @@ pub struct ConvertOptions {
     pub partition: PartitionOptions,
     /// Accept a graph without any segment.
     pub allow_residual_only: bool,
+    /// The graph's own rounding of activations to 8 bits becomes ranges of tensors, for INT8; else
+    /// it is computed.
+    pub take_ranges: bool,
 }
 
 /// A graph in parts, its segments as networks.
@@ -51,6 +55,11 @@ pub struct Lowered {
     /// In which numbers each network computes, in the order of the networks; `None` where that is
     /// left to who builds an engine.
     pub quantizations: Vec<Option<Quantization>>,
+    /// The graph's own ranges of the tensors of each network, in the order of the networks: empty
+    /// without [`ConvertOptions::take_ranges`].
+    pub graph_ranges: Vec<BTreeMap<TensorId, f32>>,
+    /// [`fingerprint`](crate::calibrate::fingerprint()) of the source.
+    pub fingerprint: String,
     /// Weights of all networks; of several targets also those of the targets before.
     pub weights: WeightsStore,
 }
@@ -74,8 +83,8 @@ pub fn lower_source(
     file: &str,
     options: &ConvertOptions,
 ) -> Result<Lowered, ConvertError> {
-    let (format, typed) = resolve(source, file, options)?;
-    lower_typed(format, typed, options, WeightsStore::default())
+    let resolved = resolve(source, file, options)?;
+    lower_resolved(resolved, options, WeightsStore::default())
 }
 
 /// Reads a model and takes it through all stages for each of `targets`, which stand in place of
@@ -88,7 +97,7 @@ pub fn lower_targets(
     options: &ConvertOptions,
     targets: &[Target],
 ) -> Result<Vec<Lowered>, ConvertError> {
-    let (format, typed) = resolve(
+    let resolved = resolve(
         import_with(path, &import_options(options))?,
         &path.display().to_string(),
         options,
@@ -98,7 +107,7 @@ pub fn lower_targets(
         let mut options = options.clone();
         options.partition.target = target.clone();
         let weights = all.last().map(|lowered| lowered.weights.clone());
-        let lowered = lower_typed(format, typed.clone(), &options, weights.unwrap_or_default());
+        let lowered = lower_resolved(resolved.clone(), &options, weights.unwrap_or_default());
         all.push(lowered.map_err(|error| error.of_target(&target.name, targets.len()))?);
     }
     Ok(all)
@@ -116,13 +125,22 @@ fn import_options(options: &ConvertOptions) -> ImportOptions {
     }
 }
 
+/// A model behind the stages that do not depend on the target.
+#[derive(Clone)]
+struct Resolved {
+    format: Format,
+    typed: TypedGraph,
+    fingerprint: String,
+}
+
 /// The stages that do not depend on the target.
 fn resolve(
     mut source: SourceGraph,
     file: &str,
     options: &ConvertOptions,
-) -> Result<(Format, TypedGraph), ConvertError> {
+) -> Result<Resolved, ConvertError> {
     check_exclusions(&source, &options.partition)?;
+    let fingerprint = source_fingerprint(&source);
     let format = source.format;
     let mut notes = std::mem::take(&mut source.notes);
     let mut graph =
@@ -152,16 +170,27 @@ fn resolve(
         typed.notes.push(image.note());
         typed.image = Some(image);
     }
-    Ok((format, typed))
+    if options.take_ranges {
+        typed.take_ranges();
+    }
+    Ok(Resolved {
+        format,
+        typed,
+        fingerprint,
+    })
 }
 
 /// The stages that depend on the target. New weights join those of `weights`.
-fn lower_typed(
-    format: Format,
-    mut typed: TypedGraph,
+fn lower_resolved(
+    resolved: Resolved,
     options: &ConvertOptions,
     mut weights: WeightsStore,
 ) -> Result<Lowered, ConvertError> {
+    let Resolved {
+        format,
+        mut typed,
+        fingerprint,
+    } = resolved;
     let target = &options.partition.target;
     let partition = partition(&typed, &options.partition);
     partition.settle(&mut typed);
@@ -171,11 +200,17 @@ fn lower_typed(
         });
     }
     let mut networks = Vec::with_capacity(partition.segment_count());
+    let mut graph_ranges = Vec::with_capacity(partition.segment_count());
+    let mut notes = RangeNotes::default();
     for part in parts(&typed, &partition) {
         for segment in &part.partition.segments {
-            networks.push(lower_part(part.typed, segment, target, &mut weights)?);
+            let (network, ranges) =
+                lower_part(part.typed, segment, target, &mut weights, &mut notes)?;
+            networks.push(network);
+            graph_ranges.push(ranges);
         }
     }
+    typed.notes.extend(notes.lines());
     if target_narrows(target) && networks.iter().any(holds_int64) {
         typed.notes.push(format!(
             "int64 tensors are computed as int32: {} has no int64",
@@ -188,6 +223,8 @@ fn lower_typed(
         typed,
         partition,
         quantizations: vec![None; networks.len()],
+        graph_ranges,
+        fingerprint,
         networks,
         weights,
     })
@@ -198,8 +235,9 @@ fn lower_part(
     segment: &Segment,
     target: &Target,
     weights: &mut WeightsStore,
-) -> Result<NetworkSpec, ConvertError> {
-    let mut network = lower_segment(
+    notes: &mut RangeNotes,
+) -> Result<(NetworkSpec, BTreeMap<TensorId, f32>), ConvertError> {
+    let (mut network, ranges) = lower_with_ranges(
         typed,
         weights,
         &segment.name,
@@ -216,8 +254,9 @@ fn lower_part(
         }
     })?;
     fold_shuffles(&mut network);
+    let mut ranges = notes.take(&network, ranges);
     fold_scales(&mut network, weights)
-        .and_then(|()| fuse_hard_sigmoids(&mut network, weights))
+        .and_then(|()| fuse_hard_sigmoids(&mut network, weights, &mut ranges))
         .map_err(|source| ConvertError::Fold {
             segment: segment.name.clone(),
             source,
@@ -228,7 +267,47 @@ fn lower_part(
             layer,
             source,
         }),
-        None => Ok(network),
+        None => {
+            let ids = (0..).map(TensorId).zip(&network.tensors);
+            let ranges = ids.filter_map(|(id, it)| Some((id, *ranges.get(&it.name)?)));
+            let ranges = ranges.collect();
+            Ok((network, ranges))
+        }
+    }
+}
+
+/// What to say about the graph's own rounding, all segments together.
+#[derive(Default)]
+struct RangeNotes {
+    lines: Vec<String>,
+    computed: Vec<(String, String)>,
+}
+
+impl RangeNotes {
+    /// The ranges by the names of tensors, which passes over the network keep; known for whatever
+    /// the rounded values are moved to.
+    fn take(&mut self, network: &NetworkSpec, ranges: GraphRanges) -> BTreeMap<String, f32> {
+        let named = ranges.by_name(network, &mut self.lines);
+        self.computed.extend(ranges.computed);
+        let tensors = network.tensors.iter();
+        let mut all: Vec<_> = tensors.map(|it| named.get(&it.name).copied()).collect();
+        propagate(network, &mut all);
+        let names = network.tensors.iter().map(|tensor| tensor.name.clone());
+        names
+            .zip(all)
+            .filter_map(|(name, range)| Some((name, range?)))
+            .collect()
+    }
+
+    fn lines(self) -> Vec<String> {
+        let mut lines = self.lines;
+        if let Some((node, because)) = self.computed.first() {
+            lines.push(format!(
+                "{} nodes round in floats and give no range for INT8, first `{node}`: {because}",
+                self.computed.len()
+            ));
+        }
+        lines
     }
 }
 

@@ -25,6 +25,9 @@ pub struct EngineOptions {
     /// Threads wait for the next layer by spinning: a little faster where the processors have
     /// nothing else to do, much slower where they have.
     pub spin: bool,
+    /// Layers in INT8 are computed as floats of the same values: the numbers that the model says.
+    /// Without it ONNX Runtime computes in integers where it has a kernel for that.
+    pub exact_quantization: bool,
 }
 
 /// An input or output of a model.
@@ -241,8 +244,19 @@ fn builder(library: &Library, options: &EngineOptions) -> Result<SessionBuilder,
         .with_inter_threads(1)
         .map_err(refused)?
         .with_intra_op_spinning(options.spin)
+        .map_err(refused)?
+        .with_quant_qdq(!options.exact_quantization && sums_integers())
         .map_err(refused)?;
     builder.with_memory_pattern(true).map_err(refused)
+}
+
+/// Are ONNX Runtime's sums of products of integers those of integers? On x86-64 processors without
+/// VNNI they are of 16 bits, and stop at the largest.
+fn sums_integers() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
 }
 
 fn refused(error: ort::Error<SessionBuilder>) -> CpuError {

@@ -1,7 +1,7 @@
-use tfjet_core::{DType, TensorId, WeightsId};
+use tfjet_core::{DType, QuantizationError, TensorId, WeightsId};
 
 /// Why a network cannot be written as ONNX.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxError {
     /// A network input or output names a tensor that does not exist.
@@ -97,6 +97,14 @@ pub enum OnnxError {
         layer: String,
         /// What is wrong, naming the parameter.
         reason: String,
+    },
+    /// The numbers that the layers are to compute in do not fit the network.
+    #[error("network {network}: the quantization does not fit: {source}")]
+    Quantization {
+        /// Name of the network.
+        network: String,
+        /// What is wrong.
+        source: QuantizationError,
     },
     /// An element type has no ONNX counterpart.
     #[error("tensor {tensor}: ONNX has no type for {dtype}")]

@@ -4,10 +4,12 @@ use prost::Message;
 use tfjet_core::{DType, Dim, NetworkSpec, NetworkTensor, TensorId, WeightsId, WeightsTable};
 
 use crate::layer;
+use crate::numbers::Numbers;
 use crate::padding;
 use crate::proto::{
-    DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    DimensionProto, DimensionValue, GraphProto, ModelMetadata, ModelProto, NodeProto,
+    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
 };
 use crate::types;
 use crate::{OnnxError, OnnxOptions};
@@ -17,12 +19,15 @@ use crate::{OnnxError, OnnxOptions};
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
+/// Key of the model's metadata.
+const ROUNDS_FP16: &str = "tfjet.round_fp16";
+
 /// The model that `spec` describes, as `ModelProto` bytes.
 ///
 /// # Errors
 ///
 /// [`OnnxError`] where an id points nowhere, names are not unique, tensors are not made in order,
-/// or a layer's parameters do not fit its tensors.
+/// a layer's parameters do not fit its tensors, or the quantization does not fit the network.
 pub fn to_onnx(
     spec: &NetworkSpec,
     weights: &WeightsTable,
@@ -30,15 +35,19 @@ pub fn to_onnx(
 ) -> Result<Vec<u8>, OnnxError> {
     let mut graph = Graph::new(spec, weights, options)?;
     let mut made = graph.inputs_made()?;
-    for layer in &spec.layers {
+    for (index, layer) in spec.layers.iter().enumerate() {
         layer::check(&graph, layer, &mut made)?;
-        layer::write(&mut graph, layer)?;
+        layer::write(&mut graph, layer, index)?;
     }
     graph.check_outputs(&made)?;
     let value_infos = |ids: &[TensorId]| {
         ids.iter()
             .map(|&id| value_info(graph.tensor(id)?))
             .collect::<Result<Vec<_>, _>>()
+    };
+    let rounds_fp16 = StringStringEntryProto {
+        key: ROUNDS_FP16.into(),
+        value: "1".into(),
     };
     let model = ModelProto {
         ir_version: IR_VERSION,
@@ -47,6 +56,10 @@ pub fn to_onnx(
             domain: String::new(),
             version: OPSET,
         }],
+        metadata_props: match graph.numbers.rounds_fp16() {
+            true => vec![rounds_fp16],
+            false => Vec::new(),
+        },
         graph: Some(GraphProto {
             name: spec.name.clone(),
             input: value_infos(&spec.inputs)?,
@@ -56,6 +69,14 @@ pub fn to_onnx(
         }),
     };
     Ok(model.encode_to_vec())
+}
+
+/// Was the model written with layers whose numbers are rounded to 16 bits? False for what is no
+/// model.
+pub fn rounds_fp16(onnx: &[u8]) -> bool {
+    let metadata = ModelMetadata::decode(onnx).unwrap_or_default();
+    let mut entries = metadata.metadata_props.iter();
+    entries.any(|entry| entry.key == ROUNDS_FP16)
 }
 
 /// The model while it grows.
@@ -72,6 +93,8 @@ pub(crate) struct Graph<'a> {
     pub(crate) planned: HashMap<TensorId, usize>,
     /// Tensors that exist with more channels, under another name.
     pub(crate) padded: HashMap<TensorId, Padded>,
+    /// In which numbers it computes.
+    pub(crate) numbers: Numbers<'a>,
     names: HashSet<String>,
 }
 
@@ -109,6 +132,7 @@ impl<'a> Graph<'a> {
             inline: HashMap::new(),
             planned: padding::plan(spec, weights),
             padded: HashMap::new(),
+            numbers: Numbers::new(spec, options)?,
             names,
         })
     }

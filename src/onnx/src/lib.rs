@@ -41,28 +41,41 @@
 mod error;
 mod graph;
 mod layer;
+mod numbers;
 mod padding;
 mod proto;
 mod types;
 
 pub use error::OnnxError;
-pub use graph::to_onnx;
+pub use graph::{rounds_fp16, to_onnx};
+
+use tfjet_core::Quantization;
 
 #[cfg(doc)]
-use tfjet_core::NetworkSpec;
+use tfjet_core::{LayerPrecision, NetworkSpec};
 
 /// How a model is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OnnxOptions {
     /// The `location` of every initializer with external data: the name under which the weights
     /// section is handed to the engine.
     pub weights_location: String,
+    /// In which numbers the layers compute; 32-bit floats where there is none. Layers in INT8 are
+    /// written as floats with a `QuantizeLinear` and a `DequantizeLinear` (QDQ) behind what makes
+    /// their input and behind their weights, which stay the floats of the weights section.
+    pub quantization: Option<Quantization>,
+    /// Layers of [`LayerPrecision::Fp16`] read float tensors and weights rounded to 16 bits and
+    /// give results rounded so; what is beyond 65504 is infinite. Between that they compute in 32
+    /// bits. Without it they compute as [`LayerPrecision::Fp32`].
+    pub round_fp16: bool,
 }
 
 impl Default for OnnxOptions {
     fn default() -> Self {
         Self {
             weights_location: "weights".into(),
+            quantization: None,
+            round_fp16: false,
         }
     }
 }

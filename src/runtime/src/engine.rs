@@ -106,6 +106,7 @@ impl Backend for CpuBackend {
         let options = EngineOptions {
             threads: options.threads,
             spin: options.spin,
+            exact_quantization: options.exact_quantization,
         };
         let engine = tfjet_cpu::Engine::new(&self.library, onnx, Arc::new(weights), &options)?;
         Ok(Box::new(CpuEngine(engine)))

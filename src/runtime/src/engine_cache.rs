@@ -5,6 +5,7 @@ mod error;
 mod failure;
 mod key;
 mod lock;
+mod precision;
 mod record;
 mod set;
 
@@ -19,6 +20,7 @@ pub use entry::EngineEntry;
 pub use error::{EngineCacheError, EngineSetError, NotPrepared};
 pub use key::{EngineKey, MachineKey, NetworkHash};
 pub use lock::EngineLock;
+pub use precision::{bundle_precision, segment_numbers};
 pub use set::{EngineOrigin, EngineSet};
 
 /// A folder of built engines, one small bundle for each, named by its [`EngineKey`]; records of

@@ -56,7 +56,7 @@ mod stop;
 pub use engine::{Backend, CpuBackend, Engine, EngineError};
 pub use engine_cache::{
     EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineLock, EngineOrigin, EngineSet,
-    EngineSetError, MachineKey, NetworkHash, NotPrepared,
+    EngineSetError, MachineKey, NetworkHash, NotPrepared, bundle_precision, segment_numbers,
 };
 pub use error::SessionError;
 pub use executor::StepTiming;

@@ -331,7 +331,7 @@ fn constants(schedule: &Schedule, sizes: &mut Sizes) -> u64 {
 
 /// Bytes of the tensors inside an engine, which holds as many as its largest profile takes.
 fn engine_tensors(network: &NetworkSpec, header: &EngineHeader, sizes: &mut Sizes) -> u64 {
-    let half = header.precision == "fp16";
+    let half = ["fp16", "int8"].contains(&header.precision.as_str());
     let mut largest = 0;
     for profile in &header.profiles {
         let mut bound = sizes.clone();

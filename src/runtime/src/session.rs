@@ -25,6 +25,9 @@ pub struct SessionOptions {
     /// An engine's threads wait for the next layer by spinning. Faster where the processors have
     /// nothing else to do; costs other work its time where they have.
     pub spin: bool,
+    /// On ONNX Runtime: layers in INT8 are computed as floats of the same values, see
+    /// [`EngineOptions::exact_quantization`](tfjet_cpu::EngineOptions::exact_quantization).
+    pub exact_quantization: bool,
     /// For how many sets of input shapes buffers are held; those that were not used for longest
     /// go. At least 1.
     pub max_shapes: usize,
@@ -42,6 +45,7 @@ impl Default for SessionOptions {
         Self {
             threads: 0,
             spin: true,
+            exact_quantization: false,
             max_shapes: 4,
             cuda_graphs: true,
             device_times: false,

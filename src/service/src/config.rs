@@ -136,6 +136,8 @@ choice! {
         Fp32 = "fp32",
         /// 16 bits.
         Fp16 = "fp16",
+        /// 8 bits, where the bundle has ranges.
+        Int8 = "int8",
     }
 }
 

@@ -1,15 +1,19 @@
 //! Networks and engines from specifications.
 
 mod cast;
+mod constraints;
 mod convolution;
 mod dynamic;
 mod elementwise;
 mod engine;
 mod gather;
+mod numbers;
 mod options;
 mod pooling;
 mod profiles;
 mod progress;
+mod quantize;
+mod ranges;
 mod reduce;
 mod refusal;
 mod resize;
@@ -21,17 +25,24 @@ mod unary;
 mod weights;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use tfjet_core::{
     Dim, Layer, LayerSpec, NetworkSpec, NetworkTensor, TensorId, TensorView, WeightsId,
 };
 
 use crate::network::Network;
 use crate::{Builder, DataType, TensorRtError};
+use numbers::Numbers;
 use types::Types;
-use writer::{Tensors, Value, Writer};
+use writer::{Value, Writer, Written};
 
 pub use engine::{BuiltEngine, build_engine};
-pub use options::{BuildOptions, Precision, Profile, ShapeRange, UnknownPrecision};
+pub use options::{
+    BuildOptions, Precision, Profile, QuantizationForm, ShapeRange, UnknownPrecision,
+    UnknownQuantizationForm,
+};
 pub use progress::BuildProgress;
 pub use refusal::refusal;
 
@@ -45,55 +56,67 @@ pub trait WeightsSource {
 /// another engine of the same network, so that engines of before are not taken for ones of now.
 pub const NETWORK_REVISION: u32 = 3;
 
-/// Fills a network. Its inputs are `input:0`, `input:1`, ..., its outputs `output:0`, ..., in the
-/// specification's order. Where the version has no type of a tensor, the input or output is of
-/// another: int32 for int64 before TensorRT 10, float for uint8 before TensorRT 8.5, and float for
-/// float16 in TensorRT, which chooses precisions itself.
+/// Fills a network as the options say: precision, quantization and its form. Its inputs are
+/// `input:0`, `input:1`, ..., its outputs `output:0`, ..., in the specification's order. Where the
+/// version has no type of a tensor, the input or output is of another: int32 for int64 before
+/// TensorRT 10, float for uint8 before TensorRT 8.5, and float for float16 in TensorRT, which
+/// chooses precisions itself.
 ///
 /// # Errors
 ///
 /// [`TensorRtError::Layer`] names the layer and what is wrong with it or what the library lacks;
-/// [`TensorRtError::Network`] where inputs and outputs are not well-formed.
+/// [`TensorRtError::Network`] where inputs and outputs are not well-formed;
+/// [`TensorRtError::NoRanges`] and [`TensorRtError::Quantization`] where the quantization is
+/// missing or of another network.
 pub fn build_network<'w>(
     builder: &Builder,
     spec: &NetworkSpec,
     weights: &'w dyn WeightsSource,
-    precision: Precision,
+    options: &BuildOptions,
 ) -> Result<Network<'w>, TensorRtError> {
+    let numbers = Numbers::new(builder.version(), spec, options)?;
     let network = Network::new(builder)?;
-    fill(&network, spec, weights, precision)?;
+    fill(&network, weights, &numbers)?;
     Ok(network)
 }
 
+/// Fills a network, and says whether words on the precision of its layers were given.
 fn fill<'w>(
     network: &Network<'w>,
-    spec: &NetworkSpec,
     weights: &'w dyn WeightsSource,
-    precision: Precision,
-) -> Result<(), TensorRtError> {
+    numbers: &Numbers<'_>,
+) -> Result<bool, TensorRtError> {
+    let spec = numbers.spec();
     network.set_name(&spec.name)?;
-    let types = Types::new(network.version(), precision);
     let edge = Edge {
         network,
-        spec,
-        types,
+        numbers,
+        types: Types::new(network.version(), numbers.has_halves()),
     };
-    let mut tensors: Tensors<'_> = vec![None; spec.tensors.len()];
+    let mut written = Written {
+        tensors: vec![None; spec.tensors.len()],
+        made: Vec::new(),
+    };
     let mut inputs = Vec::with_capacity(spec.inputs.len());
     for (index, &id) in spec.inputs.iter().enumerate() {
-        inputs.push(edge.input(index, id, &mut tensors)?);
+        inputs.push(edge.input(index, id, &mut written)?);
     }
-    for layer in &spec.layers {
+    for (index, layer) in spec.layers.iter().enumerate() {
         if let Some(reason) = refusal(network.version(), spec, layer) {
             return Err(named(layer, reason));
         }
-        let mut writer = Writer::new(network, weights, types, (spec, layer), &mut tensors);
-        write(&mut writer).map_err(|error| match error {
+        let mut writer = Writer::new(network, weights, numbers, (index, layer), &mut written);
+        let done = writer.cast_inputs().and_then(|()| write(&mut writer));
+        done.map_err(|error| match error {
             TensorRtError::Layer { .. } => error,
             other => named(layer, other.to_string()),
         })?;
     }
-    edge.outputs(&tensors, inputs)
+    edge.outputs(&written, inputs)?;
+    if numbers.is_implicit() {
+        ranges::set(numbers, &written, weights)?;
+    }
+    constraints::set(numbers, &written)
 }
 
 fn named(layer: &LayerSpec, reason: String) -> TensorRtError {
@@ -107,20 +130,20 @@ fn named(layer: &LayerSpec, reason: String) -> TensorRtError {
 /// The inputs and outputs of a network.
 struct Edge<'n, 'w, 'a> {
     network: &'n Network<'w>,
-    spec: &'a NetworkSpec,
+    numbers: &'a Numbers<'a>,
     types: Types,
 }
 
 impl<'n> Edge<'n, '_, '_> {
     fn fail(&self, reason: impl Into<String>) -> TensorRtError {
         TensorRtError::Network {
-            network: self.spec.name.clone(),
+            network: self.numbers.spec().name.clone(),
             reason: reason.into(),
         }
     }
 
     fn tensor(&self, id: TensorId) -> Result<(&NetworkTensor, DataType, DataType), TensorRtError> {
-        let tensor = self.spec.tensor(id);
+        let tensor = self.numbers.spec().tensor(id);
         let tensor = tensor.ok_or_else(|| self.fail(format!("tensor {} does not exist", id.0)))?;
         let types = (
             self.types.edge(tensor.dtype),
@@ -149,7 +172,7 @@ impl<'n> Edge<'n, '_, '_> {
         &self,
         index: usize,
         id: TensorId,
-        tensors: &mut Tensors<'n>,
+        written: &mut Written<'n>,
     ) -> Result<Value<'n>, TensorRtError> {
         let (tensor, edge, inside) = self.tensor(id)?;
         let dims: Vec<i64> = tensor
@@ -169,32 +192,32 @@ impl<'n> Edge<'n, '_, '_> {
             }
         }
         let input = Value::new(input, edge);
-        let value = self.cast(input, inside, &name)?;
-        let slot = usize::try_from(id.0).ok().and_then(|i| tensors.get_mut(i));
-        match slot {
-            Some(slot @ None) => *slot = Some(value),
-            _ => return Err(self.fail(format!("{} is an input twice", tensor.name))),
+        let mut value = self.cast(input, inside, &name)?;
+        if let Some(range) = self.numbers.explicit(id) {
+            value = quantize::rounded(self.network, value, range, &tensor.name)?;
         }
-        Ok(input)
+        match written.set(id, value) {
+            true => Ok(input),
+            false => Err(self.fail(format!("{} is an input twice", tensor.name))),
+        }
     }
 
     /// Marks the outputs. What is an input, an output already, or a constant is copied before.
     fn outputs(
         &self,
-        tensors: &Tensors<'n>,
+        written: &Written<'n>,
         mut taken: Vec<Value<'n>>,
     ) -> Result<(), TensorRtError> {
-        for layer in &self.spec.layers {
+        let spec = self.numbers.spec();
+        for layer in &spec.layers {
             let constant = matches!(layer.layer, Layer::Constant { .. } | Layer::Numbers { .. });
             if let (true, Some(id)) = (constant, layer.outputs.first()) {
-                let made = usize::try_from(id.0).ok().and_then(|i| tensors.get(i));
-                taken.extend(made.copied().flatten());
+                taken.extend(written.get(*id));
             }
         }
-        for (index, &id) in self.spec.outputs.iter().enumerate() {
+        for (index, &id) in spec.outputs.iter().enumerate() {
             let (tensor, edge, _) = self.tensor(id)?;
-            let made = usize::try_from(id.0).ok().and_then(|i| tensors.get(i));
-            let made = made.copied().flatten();
+            let made = written.get(id);
             let made =
                 made.ok_or_else(|| self.fail(format!("output {} is never made", tensor.name)))?;
             let name = format!("output:{index}");

@@ -26,6 +26,13 @@ impl Builder {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(object: Owned) -> Self {
+        Self {
+            object: Rc::new(object),
+        }
+    }
+
     /// The library's version.
     pub fn version(&self) -> Version {
         self.object.api().version

@@ -15,18 +15,29 @@ const DETAILED: i32 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flag {
     Fp16,
+    Int8,
     GpuFallback,
     Tf32,
+    ObeyPrecisions,
+    PreferPrecisions,
 }
 
 impl Flag {
     fn code(self, family: Family) -> Option<i32> {
         match (self, family) {
             (Self::Fp16, Family::Trt8 | Family::Trt10) => Some(0),
-            (Self::Fp16, Family::Rtx1) => None,
+            (Self::Int8, Family::Trt8 | Family::Trt10) => Some(1),
             (Self::GpuFallback, _) => Some(3),
             (Self::Tf32, Family::Trt8) => Some(7),
             (Self::Tf32, Family::Trt10 | Family::Rtx1) => Some(6),
+            (Self::ObeyPrecisions, Family::Trt8) => Some(10),
+            (Self::ObeyPrecisions, Family::Trt10) => Some(9),
+            (Self::PreferPrecisions, Family::Trt8) => Some(11),
+            (Self::PreferPrecisions, Family::Trt10) => Some(10),
+            (
+                Self::Fp16 | Self::Int8 | Self::ObeyPrecisions | Self::PreferPrecisions,
+                Family::Rtx1,
+            ) => None,
         }
     }
 }
@@ -124,6 +135,29 @@ impl<'p> BuilderConfig<'p> {
             return Ok(());
         }
         self.set_flag(Flag::Fp16, on, "builder flag FP16")
+    }
+
+    /// Lets layers compute in INT8. Of use for a network that has ranges only, hence set where those
+    /// are set ([`build_engine`](crate::build_engine)). Not in TensorRT-RTX.
+    pub(crate) fn set_int8(&mut self) -> Result<(), TensorRtError> {
+        self.set_flag(Flag::Int8, true, "builder flag INT8")
+    }
+
+    /// Whether the precisions that layers were given hold: with `obey` the build fails where there
+    /// is no such kernel, else they are what the builder prefers. Not in TensorRT-RTX.
+    pub(crate) fn set_precision_constraints(&mut self, obey: bool) -> Result<(), TensorRtError> {
+        match obey {
+            true => self.set_flag(
+                Flag::ObeyPrecisions,
+                true,
+                "builder flag OBEY_PRECISION_CONSTRAINTS",
+            ),
+            false => self.set_flag(
+                Flag::PreferPrecisions,
+                true,
+                "builder flag PREFER_PRECISION_CONSTRAINTS",
+            ),
+        }
     }
 
     /// May FP32 layers multiply in TF32? TensorRT's default is yes.

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use tfjet_core::QuantizationError;
 use tfjet_cuda::CudaError;
 
 use crate::{Flavor, Version};
@@ -132,6 +133,29 @@ pub enum TensorRtError {
         network: String,
         /// Why.
         reason: String,
+    },
+    /// INT8 for a network whose numbers nobody gave.
+    #[error(
+        "network {network}: INT8 needs the ranges of its tensors: convert the model with \
+         --precision int8 and calibration images"
+    )]
+    NoRanges {
+        /// The segment's name.
+        network: String,
+    },
+    /// INT8 on a GPU that does not have it.
+    #[error("this GPU has no fast INT8 ({version} says): build in fp16")]
+    NoInt8 {
+        /// The library's version.
+        version: Version,
+    },
+    /// The numbers that layers are to compute in are not of this network.
+    #[error("network {network}: its quantization does not fit it: {source}")]
+    Quantization {
+        /// The segment's name.
+        network: String,
+        /// What is wrong.
+        source: QuantizationError,
     },
     /// A profile does not fit the network.
     #[error("profile {profile}: {reason}")]

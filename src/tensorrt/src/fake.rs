@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+pub(crate) mod network;
+
 use crate::sys::{Api, Family, Logger};
 use crate::{Flavor, Version};
 
@@ -12,11 +14,15 @@ const SLOTS: usize = 96;
 struct Object {
     vptr: *const [*const c_void; 2],
     implementation: *const Implementation,
+    /// A layer's own part.
+    own: *const Implementation,
 }
 
 #[repr(C)]
 struct Implementation {
     vptr: *const [*const c_void; SLOTS],
+    /// Which object it is of, for its methods.
+    number: usize,
 }
 
 /// TensorRT of this version.
@@ -37,16 +43,29 @@ pub(crate) fn api(major: u32, minor: u32) -> Api {
 
 /// An object with these methods at these slots; a call of another slot ends the process.
 pub(crate) fn object(methods: &[(usize, *const c_void)]) -> *mut c_void {
-    let mut vtable = [unexpected as *const c_void; SLOTS];
-    for &(slot, code) in methods {
-        vtable[slot] = code;
-    }
-    let implementation = Box::leak(Box::new(Implementation {
-        vptr: Box::leak(Box::new(vtable)),
-    }));
+    layer(methods, &[], 0)
+}
+
+/// As [`object`], with the methods of a layer's own part and the number of the object.
+fn layer(
+    methods: &[(usize, *const c_void)],
+    own: &[(usize, *const c_void)],
+    number: usize,
+) -> *mut c_void {
+    let [implementation, own] = [methods, own].map(|methods| {
+        let mut vtable = [unexpected as *const c_void; SLOTS];
+        for &(slot, code) in methods {
+            vtable[slot] = code;
+        }
+        std::ptr::from_ref(Box::leak(Box::new(Implementation {
+            vptr: Box::leak(Box::new(vtable)),
+            number,
+        })))
+    });
     let object = Box::leak(Box::new(Object {
         vptr: Box::leak(Box::new([delete as *const c_void; 2])),
         implementation,
+        own,
     }));
     std::ptr::from_mut(object).cast()
 }

@@ -47,14 +47,16 @@ mod sys;
 mod version;
 
 #[cfg(test)]
+#[allow(unsafe_code, reason = "objects behind raw pointers, as the library's")]
 mod fake;
 #[cfg(test)]
 #[allow(unsafe_code, reason = "calls of the library's methods")]
 mod tests;
 
 pub use build::{
-    BuildOptions, BuildProgress, BuiltEngine, NETWORK_REVISION, Precision, Profile, ShapeRange,
-    UnknownPrecision, WeightsSource, build_engine, build_network, refusal,
+    BuildOptions, BuildProgress, BuiltEngine, NETWORK_REVISION, Precision, Profile,
+    QuantizationForm, ShapeRange, UnknownPrecision, UnknownQuantizationForm, WeightsSource,
+    build_engine, build_network, refusal,
 };
 pub use builder::Builder;
 pub use config::{BuilderConfig, TimingCache};

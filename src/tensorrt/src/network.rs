@@ -5,6 +5,7 @@ mod arithmetic;
 mod call;
 mod codes;
 mod moving;
+mod quantize;
 mod weights;
 mod window;
 
@@ -20,7 +21,7 @@ use crate::{Builder, BuilderConfig, DataType, HostMemory, TensorRtError, Version
 
 pub use moving::{Outside, Part, Reshape, Sizes};
 pub use weights::Weights;
-pub use window::{Convolved, Window};
+pub use window::{Convolved, Kernel, Window};
 
 /// An `INetworkDefinition` with an explicit batch axis: strongly typed on TensorRT-RTX, where the
 /// types of inputs, weights and casts decide in which precision a layer computes, and weakly typed

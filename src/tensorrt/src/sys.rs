@@ -28,6 +28,8 @@ mod tests;
 
 pub(crate) use call::{Arguments, Return};
 pub(crate) use dims::{ByReference, Count, Dims, Permutation, Weights};
+#[cfg(test)]
+pub(crate) use dims::{Dims32, Dims64};
 pub(crate) use logger::Logger;
 pub(crate) use monitor::Monitor;
 pub(crate) use object::{Handle, Owned};

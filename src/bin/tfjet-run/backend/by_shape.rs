@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tfjet::bundle::Bundle;
 use tfjet::cache;
 use tfjet::cpu::Library;
+use tfjet::engines::default_precision;
 use tfjet::runtime::{
     EngineCache, EngineSet, Gpu, OnMiss, Session, SessionCache, SessionCacheOptions, SessionOptions,
 };
@@ -30,13 +31,13 @@ impl BackendArgs {
             Some(prepared) => Some(self.check_gpu_memory(&bundle, gpu, prepared)?),
             None => None,
         };
-        let dir = self.cache_dir();
+        let dir = self.engines().cache_dir();
         let dir = dir.context("no home folder for a cache: name one with --cache")?;
         let cache = match on_miss {
             OnMiss::NeverBuild => EngineCache::at(&dir),
             OnMiss::Block | OnMiss::Fallback => EngineCache::open(&dir)?,
         };
-        let (precision, flags) = self.as_prepared(prepared.as_ref())?;
+        let (precision, flags) = self.as_prepared(&bundle, gpu, prepared.as_ref())?;
         let networks = (0..u32::try_from(bundle.segment_count())?)
             .map(|segment| bundle.network(segment))
             .collect::<Result<Vec<_>, _>>()?;
@@ -94,12 +95,20 @@ impl BackendArgs {
     }
 
     /// Precision and flags of engines that are built: those of the command line, else those of the
-    /// prepared engines.
-    fn as_prepared(&self, prepared: Option<&EngineSet>) -> anyhow::Result<(Precision, BuildFlags)> {
+    /// prepared engines, else what suits the bundle.
+    fn as_prepared(
+        &self,
+        bundle: &Bundle,
+        gpu: &Gpu,
+        prepared: Option<&EngineSet>,
+    ) -> anyhow::Result<(Precision, BuildFlags)> {
         let precision = match (self.precision, prepared) {
             (Some(precision), _) => precision,
             (None, Some(prepared)) => prepared.precision().parse()?,
-            (None, None) => Precision::default(),
+            (None, None) => {
+                let capability = gpu.context().device().compute_capability;
+                default_precision(bundle, Some(capability))?
+            }
         };
         let given = &self.dynamic.build;
         let first = prepared.and_then(|prepared| prepared.headers().next());

@@ -10,7 +10,7 @@ pub(crate) struct BackendSummary {
     pub(crate) device: String,
     /// Name and version of what runs the segments; absent where there are none.
     pub(crate) library: Option<String>,
-    /// `fp32` or `fp16`.
+    /// `fp32`, `fp16` or `int8`.
     pub(crate) precision: String,
     /// Where the engines come from; absent where there are none.
     pub(crate) engines: Option<String>,

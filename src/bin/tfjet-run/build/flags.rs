@@ -1,6 +1,7 @@
 //! Flags of a build that change the engine.
 
 use clap::Args;
+use tfjet::tensorrt::QuantizationForm;
 
 /// What the builder may do, beside the precision.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -20,6 +21,19 @@ pub(crate) struct BuildFlags {
     /// Keep what each layer became in the engine, for `bench` to show
     #[arg(long)]
     pub(crate) detailed: bool,
+    /// Compute every layer in the bundle's own numbers, never in fewer bits, or fail: to compare
+    /// with what the CPU computes, since such an engine is slower
+    #[arg(long)]
+    pub(crate) pin_precisions: bool,
+    /// How INT8 is said to TensorRT: implicit (ranges of tensors) or explicit (layers that
+    /// quantize); auto is implicit before TensorRT 10
+    #[arg(
+        long,
+        value_name = "auto|implicit|explicit",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub(crate) quantization: QuantizationForm,
 }
 
 fn tactic_sources(text: &str) -> Result<u32, String> {
@@ -37,14 +51,23 @@ impl BuildFlags {
     /// The flags as engines carry them: the same text for the same engine.
     pub(crate) fn text(&self) -> String {
         let or_default = |value: Option<String>| value.unwrap_or_else(|| "default".into());
-        format!(
+        let mut text = format!(
             "tf32={} workspace={} tactics={} dla={} layers={}",
             if self.no_tf32 { "off" } else { "on" },
             or_default(self.workspace.map(|mib| format!("{mib}MiB"))),
             or_default(self.tactic_sources.map(|mask| format!("{mask:#x}"))),
             self.dla_core.map_or("none".into(), |core| core.to_string()),
             if self.detailed { "detailed" } else { "names" },
-        )
+        );
+        // Absent by default, as in the texts of engines from before there were these flags.
+        if self.pin_precisions {
+            text += " precisions=pinned";
+        }
+        if self.quantization != QuantizationForm::Auto {
+            text += " quantization=";
+            text += self.quantization.name();
+        }
+        text
     }
 
     /// The flags that an engine was built with, from the text that it carries; `None` for a text
@@ -75,6 +98,11 @@ impl BuildFlags {
             "detailed" => true,
             _ => return None,
         };
+        let mut words = words.peekable();
+        flags.pin_precisions = words.next_if_eq(&"precisions=pinned").is_some();
+        if let Some(word) = words.next() {
+            flags.quantization = word.strip_prefix("quantization=")?.parse().ok()?;
+        }
         words.next().is_none().then_some(flags)
     }
 
@@ -95,6 +123,12 @@ impl BuildFlags {
         }
         if self.detailed {
             arguments.push("--detailed".into());
+        }
+        if self.pin_precisions {
+            arguments.push("--pin-precisions".into());
+        }
+        if self.quantization != QuantizationForm::Auto {
+            arguments.push(format!("--quantization={}", self.quantization));
         }
         arguments
     }
@@ -134,6 +168,20 @@ mod tests {
                 "--tactic-sources 0x1f",
                 "tf32=on workspace=default tactics=0x1f dla=none layers=names",
             ),
+            (
+                "--pin-precisions",
+                "tf32=on workspace=default tactics=default dla=none layers=names precisions=pinned",
+            ),
+            (
+                "--pin-precisions --quantization implicit",
+                "tf32=on workspace=default tactics=default dla=none layers=names precisions=pinned \
+                 quantization=implicit",
+            ),
+            (
+                "--quantization explicit --detailed",
+                "tf32=on workspace=default tactics=default dla=none layers=detailed \
+                 quantization=explicit",
+            ),
         ] {
             let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
             let flags = parse(&words);
@@ -154,6 +202,10 @@ mod tests {
             good.replace("workspace=default", "workspace=12"),
             format!("{good} sparse=on"),
             format!("sparse=on {good}"),
+            format!("{good} precisions=free"),
+            format!("{good} quantization=most"),
+            format!("{good} quantization=implicit precisions=pinned"),
+            format!("{good} quantization=implicit quantization=implicit"),
         ] {
             assert_eq!(BuildFlags::from_text(&text), None, "{text}");
         }

@@ -9,6 +9,7 @@ use clap::Args;
 use tfjet::bundle::{Bundle, replace_file};
 use tfjet::core::{TensorView, WeightsId, WeightsTable};
 use tfjet::cuda::{Context, Driver};
+use tfjet::runtime::segment_numbers;
 use tfjet::tensorrt::{
     BuildOptions, Flavor, Precision, Profile, ShapeRange, WeightsSource, build_engine,
 };
@@ -98,6 +99,9 @@ impl Cmd {
         };
         let options = BuildOptions {
             precision: self.precision,
+            quantization: segment_numbers(&bundle, self.segment, &network)?,
+            pin_precisions: self.flags.pin_precisions,
+            quantization_form: self.flags.quantization,
             tf32: !self.flags.no_tf32,
             workspace_bytes: self.flags.workspace.map(|mib| u64::from(mib) << 20),
             tactic_sources: self.flags.tactic_sources,

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use tfjet::bundle::Bundle;
+use tfjet::engines::check_precision;
+use tfjet::tensorrt;
 use tfjet::video::mask_secrets;
+use tfjet_service::config::Precision;
 
 use super::serve::{self, Outputs, Settings};
 
@@ -32,6 +35,9 @@ impl Cmd {
             let bundle = Bundle::open(&config.bundle).context("bundle")?;
             bundle.verify().context("bundle")?;
             let manifest = bundle.manifest().context("bundle")?;
+            if config.engine.precision == Some(Precision::Int8) && bundle.targets()?.len() == 1 {
+                check_precision(&bundle, tensorrt::Precision::Int8)?;
+            }
             if manifest.preprocess.is_none() || manifest.inputs.len() != 1 {
                 bail!(serve::no_frames(&manifest));
             }

@@ -75,6 +75,8 @@ struct GpuReport {
     index: u32,
     name: String,
     compute_capability: String,
+    /// Has it products of 8-bit integers, for --precision int8?
+    int8: bool,
     integrated: bool,
     total_bytes: u64,
     multiprocessors: u32,
@@ -226,6 +228,7 @@ fn gpu(device: &DeviceInfo) -> GpuReport {
         index: device.index,
         name: device.name.clone(),
         compute_capability: format!("{major}.{minor}"),
+        int8: tfjet::engines::has_int8(device.compute_capability),
         integrated: device.integrated,
         total_bytes: device.total_bytes,
         multiprocessors: device.multiprocessors,
@@ -281,10 +284,11 @@ impl Report {
         for gpu in &self.gpus {
             writeln!(
                 text,
-                "GPU {}         {}, compute capability {}, {:.1} GiB, {}",
+                "GPU {}         {}, compute capability {}{}, {:.1} GiB, {}",
                 gpu.index,
                 gpu.name,
                 gpu.compute_capability,
+                if gpu.int8 { "" } else { " (no INT8)" },
                 gpu.total_bytes as f64 / f64::from(1 << 30),
                 match (gpu.integrated, gpu.io_coherent) {
                     (false, _) => "memory of its own",

@@ -12,9 +12,10 @@ use tfjet::arrays::plain;
 use tfjet::board::{BoardError, Choice, GpuFound, choose, detect};
 use tfjet::bundle::{Bundle, BundleWriter, EngineHeader, SectionKind};
 use tfjet::core::NetworkSpec;
+use tfjet::engines;
 use tfjet::exit::{self, Failed, Usage};
 use tfjet::profiles::{Profiles, Strategy, profiles, samples};
-use tfjet::runtime::{EngineCache, EngineEntry, EngineKey};
+use tfjet::runtime::{EngineCache, EngineEntry, EngineKey, MachineKey};
 use tfjet::shapes::{Interface, ShapeFlag};
 use tfjet::tensorrt::{Flavor, Precision};
 
@@ -31,9 +32,10 @@ use crate::tensorrt;
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
     bundle: PathBuf,
-    /// fp32, or fp16 where the library finds it faster
-    #[arg(long, value_name = "fp32|fp16", default_value = "fp32")]
-    precision: Precision,
+    /// fp32; fp16 where the library finds it faster; int8, where the bundle has the ranges of its
+    /// tensors [default: what it was converted for]
+    #[arg(long, value_name = "fp32|fp16|int8")]
+    precision: Option<Precision>,
     #[command(flatten)]
     flags: BuildFlags,
     /// Sizes of an input, repeatable: smallest, best and largest shape, as in
@@ -81,6 +83,25 @@ struct Plan {
     profiles: Profiles,
 }
 
+/// The precision of a bundle's engines: what is asked for, else what suits bundle and GPU.
+fn precision_of(
+    asked: Option<Precision>,
+    bundle: &Bundle,
+    machine: &MachineKey,
+) -> anyhow::Result<Precision> {
+    let Some(asked) = asked else {
+        let own = engines::default_precision(bundle, None)?;
+        let precision = engines::default_precision(bundle, machine.compute_capability)?;
+        if precision != own {
+            tracing::warn!("{} has no {own}: the engines are in {precision}", machine.gpu);
+        }
+        return Ok(precision);
+    };
+    engines::check_precision(bundle, asked)?;
+    engines::check_gpu(machine, asked)?;
+    Ok(asked)
+}
+
 /// A run of the command, once all is known that engines are built from.
 struct Run<'a> {
     cmd: &'a Cmd,
@@ -99,6 +120,10 @@ impl Cmd {
             true => Some(self.plan(&self.choose(&bundle, None)?.bundle)?),
             false => None,
         };
+        if let (Some(_), Some(precision)) = (&early, self.precision) {
+            let bundle = self.choose(&bundle, None)?.bundle;
+            engines::check_precision(&bundle, precision)?;
+        }
         let library = tensorrt::library(self.tensorrt.as_deref());
         let device = tensorrt::device(self.device);
         let (library, device) = match (library, device) {
@@ -121,8 +146,9 @@ impl Cmd {
         let Profiles { segments, assumed } = profiles;
         let dir = self.cache.clone().or_else(tfjet::cache::engine_dir);
         let dir = dir.context("no home folder for a cache: name one with --cache")?;
+        let precision = precision_of(self.precision, &bundle, &machine)?;
         let options = BuilderOptions {
-            precision: self.precision,
+            precision,
             flags: self.flags.clone(),
             device: self.device,
             cache: EngineCache::at(&dir),
@@ -162,7 +188,7 @@ impl Cmd {
             bundle: self.bundle.display().to_string(),
             library: library.version().to_string(),
             machine: machine.to_string(),
-            precision: self.precision.name(),
+            precision: precision.name(),
             flags: self.flags.text(),
             target: (!choice.why.is_empty()).then(|| choice.to_string()),
             cache: dir.display().to_string(),

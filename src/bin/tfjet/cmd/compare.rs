@@ -222,7 +222,8 @@ impl Cmd {
     }
 }
 
-fn is_bundle(path: &Path) -> anyhow::Result<bool> {
+/// Is it a file that begins as a bundle does?
+pub(crate) fn is_bundle(path: &Path) -> anyhow::Result<bool> {
     if !path.is_file() {
         return Ok(false);
     }
@@ -232,7 +233,10 @@ fn is_bundle(path: &Path) -> anyhow::Result<bool> {
 }
 
 /// The detections in named outputs: the four of the Object Detection API, or rows.
-fn rows(manifest: &Manifest, outputs: &[(&str, TensorView<'_>)]) -> anyhow::Result<Rows> {
+pub(crate) fn rows(
+    manifest: &Manifest,
+    outputs: &[(&str, TensorView<'_>)],
+) -> anyhow::Result<Rows> {
     let find = |name: &str| {
         outputs
             .iter()

@@ -15,10 +15,9 @@ use tfjet::core::{
     Dim, EngineKind, NetworkSpec, NetworkTensor, Shape, Target, TensorView, WeightsId, WeightsTable,
 };
 use tfjet::exit::Usage;
-use tfjet::runtime::{EngineKey, NetworkHash};
+use tfjet::runtime::{EngineKey, NetworkHash, bundle_precision, segment_numbers};
 use tfjet_tensorrt::{
-    BuildOptions, BuildProgress, Flavor, Library, Precision, Profile, ShapeRange, WeightsSource,
-    build_engine,
+    BuildOptions, BuildProgress, Flavor, Library, Profile, ShapeRange, WeightsSource, build_engine,
 };
 
 /// Names the library's file, or a folder that holds it.
@@ -30,9 +29,6 @@ const FLAGS: &str = "tf32=on workspace=default tactics=default dla=none layers=n
 /// How engines are built.
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
-    /// With --target x86-rtx: precision of the engines [default: fp32]
-    #[arg(long, value_name = "fp32|fp16")]
-    precision: Option<Precision>,
     /// With --target x86-rtx: sizes of an input that has open ones, one shape or three
     #[arg(long, value_name = "NAME=MIN:OPT:MAX")]
     shape: Vec<ShapeRequest>,
@@ -101,15 +97,9 @@ impl EngineArgs {
                     target.name, other.name
                 )));
             }
-            let name = self.precision.unwrap_or_default().name();
-            let mut builds = target.precisions.iter();
-            return match builds.any(|precision| precision.to_string() == name) {
-                true => Ok(Some(target)),
-                false => bail!(Usage(format!("target {} has no {name}", target.name))),
-            };
+            return Ok(Some(target));
         }
         let given = [
-            ("--precision", self.precision.is_some()),
             ("--shape", !self.shape.is_empty()),
             ("--tensorrt-rtx", self.tensorrt_rtx.is_some()),
         ];
@@ -121,16 +111,19 @@ impl EngineArgs {
         }
     }
 
-    /// Builds an engine for each segment of `target` and adds it; a line for each.
+    /// Builds an engine for each segment of `target`, in the numbers that the bundle says, and adds
+    /// it; a line for each.
     pub(crate) fn build(&self, writer: &mut BundleWriter, target: &str) -> anyhow::Result<String> {
         let bundle = Bundle::from_bytes(writer.to_bytes()?)?;
         let bundle = Arc::new(bundle.select(target)?);
+        let precision = bundle_precision(&bundle)?.unwrap_or_default();
         let ranges = self.ranges(&bundle)?;
         let mut builds = Vec::with_capacity(bundle.segment_count());
         for segment in 0..u32::try_from(bundle.segment_count())? {
             let network = bundle.network(segment)?;
             let options = BuildOptions {
-                precision: self.precision.unwrap_or_default(),
+                precision,
+                quantization: segment_numbers(&bundle, segment, &network)?,
                 tf32: true,
                 profiles: profile(&network, &ranges)?.into_iter().collect(),
                 ..BuildOptions::default()

@@ -129,6 +129,7 @@ impl GraphArgs {
                 target,
             },
             allow_residual_only: self.allow_residual_only,
+            take_ranges: false,
             import: ImportOptions {
                 signature: self.signature.clone(),
                 tags: self.tag.clone(),

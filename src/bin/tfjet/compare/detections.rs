@@ -47,7 +47,8 @@ pub(crate) struct DetectionComparison {
     pub(crate) problems: Vec<String>,
 }
 
-fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
+/// Intersection over union of two boxes.
+pub(crate) fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     let side = |low: f64, high: f64| (high - low).max(0.0);
     let area = |c: &[f64; 4]| side(c[0], c[2]) * side(c[1], c[3]);
     let shared = side(a[0].max(b[0]), a[2].min(b[2])) * side(a[1].max(b[1]), a[3].min(b[3]));

@@ -5,8 +5,8 @@ use tfjet_core::{
     InputSpec, Layer, Manifest, OutputSpec, Schedule, SegmentSummary, Summary, TargetInfo,
     ValueSource, WeightsId, WeightsTable,
 };
-use tfjet_onnx::{OnnxOptions, to_onnx};
 
+use super::onnx;
 use super::schedule::{check_residual, schedule};
 use crate::ConvertError;
 use crate::lower::WeightsStore;
@@ -147,12 +147,10 @@ impl Part {
     ) -> Result<(), ConvertError> {
         writer.add_postcard(SectionKind::Schedule, target, 0, &self.schedule)?;
         for (index, network) in (0..).zip(&self.lowered.networks) {
-            let onnx = to_onnx(network, table, &OnnxOptions::default()).map_err(|source| {
-                ConvertError::Onnx {
-                    segment: network.name.clone(),
-                    source,
-                }
-            })?;
+            let quantization = usize::try_from(index)
+                .ok()
+                .and_then(|index| self.lowered.quantizations.get(index)?.as_ref());
+            let onnx = onnx(network, table, quantization, false)?;
             writer.add_postcard(SectionKind::Network, target, index, network)?;
             writer.add(SectionKind::Onnx, target, index, onnx)?;
         }

@@ -85,6 +85,8 @@ pub struct TypedGraph {
     pub functions: BTreeMap<NodeId, TypedCall>,
     /// What frames go through in place of the graph's own pre-processing.
     pub image: Option<crate::passes::FoldedImage>,
+    /// Rounding of activations to 8 bits is no layer but the range of a tensor.
+    pub take_ranges: bool,
     /// What the passes dropped or changed that a user should know.
     pub notes: Vec<String>,
 }
@@ -128,6 +130,13 @@ impl TypedGraph {
         self.needed.push(true);
         self.derived.push(false);
         WireId::new(id, 0)
+    }
+
+    /// Takes the graph's ranges, those of its functions too.
+    pub(crate) fn take_ranges(&mut self) {
+        self.take_ranges = true;
+        let functions = self.functions.values_mut().flat_map(|it| &mut it.functions);
+        functions.for_each(Self::take_ranges);
     }
 
     /// Sets what computes something at run time.

@@ -6,6 +6,7 @@ use tfjet_core::{
     TensorId, WeightsId,
 };
 
+use super::graph_ranges::GraphRanges;
 use super::layout::{Layout, inverse};
 use super::size::AtHand;
 use super::space_to_batch::{Dilated, DilatedConvolutions};
@@ -30,6 +31,7 @@ pub(super) struct NetworkBuilder<'a> {
     narrows_int64: bool,
     pub(super) at_hand: AtHand,
     pub(super) dilated: DilatedConvolutions,
+    pub(super) ranges: GraphRanges,
 }
 
 impl<'a> NetworkBuilder<'a> {
@@ -47,6 +49,7 @@ impl<'a> NetworkBuilder<'a> {
             narrows_int64: false,
             at_hand: AtHand::default(),
             dilated: DilatedConvolutions::default(),
+            ranges: GraphRanges::default(),
         }
     }
 
@@ -63,6 +66,7 @@ impl<'a> NetworkBuilder<'a> {
             narrows_int64,
             at_hand: AtHand::default(),
             dilated: DilatedConvolutions::default(),
+            ranges: GraphRanges::default(),
         }
     }
 
@@ -213,6 +217,15 @@ impl<'a> NetworkBuilder<'a> {
             Layout::Native => placed.native = Some(id),
             Layout::ChannelsFirst => placed.channels_first = Some(id),
         }
+    }
+
+    /// Lets the tensors of `from` be those of `to` as well, and gives them.
+    pub(super) fn alias(&mut self, from: WireId, to: WireId) -> Result<Vec<TensorId>, Refusal> {
+        self.tensor(from, self.layout(from))?;
+        let placed = self.wires.get(&from).copied().unwrap_or_default();
+        self.wires.insert(to, placed);
+        let tensors = placed.native.into_iter().chain(placed.channels_first);
+        Ok(tensors.collect())
     }
 
     /// The layout in which the wire is at hand.
@@ -402,11 +415,12 @@ impl<'a> NetworkBuilder<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<NetworkSpec, Refusal> {
+    /// The network, and the graph's ranges of its tensors.
+    pub(super) fn finish(self) -> Result<(NetworkSpec, GraphRanges), Refusal> {
         if self.spec.layers.is_empty() {
             return refuse("the segment has no layers");
         }
-        Ok(self.spec)
+        Ok((self.spec, self.ranges))
     }
 }
 

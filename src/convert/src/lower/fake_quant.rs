@@ -1,5 +1,6 @@
 //! Rounding to the steps of a quantized tensor: `FakeQuantWithMinMax...` and
-//! `QuantizeAndDequantize...` with constant ranges.
+//! `QuantizeAndDequantize...` with constant ranges. Where the graph's ranges are taken, rounding in
+//! one range to 8 bits is no layer: the tensor gets the range, and what computes in INT8 rounds it.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use tfjet_core::{DType, ElementWiseOperation, Layer, Tensor, TensorId, UnaryOper
 use super::batch_norm::floats;
 use super::op::Op;
 use super::{Refusal, refuse};
+use crate::graph::WireId;
 
 /// What a channel is rounded to: `low`, `low + step`, ... up to `high`.
 struct Steps {
@@ -16,6 +18,8 @@ struct Steps {
     step: f32,
     /// What the first step is counted from.
     origin: f32,
+    /// The largest magnitude of the range that they were made of.
+    range: f32,
 }
 
 /// A number of each channel's steps.
@@ -41,6 +45,9 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
             (vec![symmetric(op)?], up)
         }
     };
+    if op.builder.typed.take_ranges && is_taken(op, &channels)? {
+        return Ok(());
+    }
     let (dtype, shape) = op.output_type(0)?;
     let layout = op.layout(0)?;
     let rank = shape.rank();
@@ -86,6 +93,30 @@ pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Lets the tensor pass and keeps its range, where INT8 can have it.
+fn is_taken(op: &mut Op<'_, '_>, channels: &[Steps]) -> Result<bool, Refusal> {
+    let bits = match op.node.op.as_str() {
+        "QuantizeAndDequantizeV3" => op.integer(3, "num_bits")?,
+        _ => i64::from(bits(op)?),
+    };
+    let because = match channels {
+        _ if bits != 8 => format!("{bits} bits"),
+        [steps] if steps.range.is_finite() && steps.step.is_normal() => {
+            let (input, output) = (op.wire(0)?, WireId::new(op.id, 0));
+            let is_shared = op.readers(input) > 1;
+            let tensors = op.builder.alias(input, output)?;
+            let ranges = &mut op.builder.ranges;
+            ranges.take(&tensors, (input, output), steps.range, is_shared);
+            return Ok(true);
+        }
+        [_] => "a range that is no number".into(),
+        _ => "a range for each channel".into(),
+    };
+    let computed = &mut op.builder.ranges.computed;
+    computed.push((op.node.name.clone(), because));
+    Ok(false)
+}
+
 /// The steps of each channel, or of all.
 struct Channels {
     steps: Vec<Steps>,
@@ -126,6 +157,7 @@ fn nudged(op: &Op<'_, '_>, low: f32, high: f32) -> Result<Steps, Refusal> {
         high: (last - zero) * step,
         step,
         origin,
+        range: low.abs().max(high.abs()),
     })
 }
 
@@ -175,5 +207,6 @@ fn symmetric(op: &Op<'_, '_>) -> Result<Steps, Refusal> {
         high: last * step,
         step,
         origin: 0.0,
+        range: low.abs().max(high.abs()),
     })
 }

@@ -24,6 +24,7 @@ mod einsum;
 mod fake_quant;
 mod fill;
 mod gather;
+mod graph_ranges;
 mod layout;
 mod lrn;
 mod matmul;
@@ -54,6 +55,7 @@ use tfjet_core::requirements::{lacks, narrows_int64};
 use tfjet_core::{AttrError, NetworkSpec, Target};
 
 use builder::NetworkBuilder;
+pub(crate) use graph_ranges::GraphRanges;
 pub use layout::Layout;
 use op::Op;
 use space_to_batch::DilatedConvolutions;
@@ -180,6 +182,19 @@ pub fn lower_segment(
     inputs: &[WireId],
     outputs: &[WireId],
 ) -> Result<NetworkSpec, (NodeId, Refusal)> {
+    let ranged = lower_with_ranges(typed, weights, name, nodes, inputs, outputs)?;
+    Ok(ranged.0)
+}
+
+/// [`lower_segment`], with the graph's own ranges of the network's tensors.
+pub(crate) fn lower_with_ranges(
+    typed: &TypedGraph,
+    weights: &mut WeightsStore,
+    name: &str,
+    nodes: &[NodeId],
+    inputs: &[WireId],
+    outputs: &[WireId],
+) -> Result<(NetworkSpec, GraphRanges), (NodeId, Refusal)> {
     let first = nodes.first().copied().unwrap_or(NodeId(0));
     let mut builder = NetworkBuilder::new(typed, weights, name);
     lower_all(&mut builder, nodes, inputs)?;

@@ -262,13 +262,15 @@ impl<'b, 'a> Op<'b, 'a> {
 
     /// Does anything read output `slot`?
     pub(super) fn is_used(&self, slot: u32) -> bool {
-        let wire = WireId::new(self.id, slot);
+        self.readers(WireId::new(self.id, slot)) > 0
+    }
+
+    /// How many nodes and outputs of the graph read `wire`.
+    pub(super) fn readers(&self, wire: WireId) -> usize {
         let typed = self.builder.typed;
-        typed.graph.outputs.iter().any(|output| output.wire == wire)
-            || typed
-                .order
-                .iter()
-                .any(|id| typed.graph.node(*id).inputs.contains(&wire))
+        let outputs = typed.graph.outputs.iter().filter(|it| it.wire == wire);
+        let live = typed.order.iter().map(|id| typed.graph.node(*id));
+        outputs.count() + live.filter(|node| node.inputs.contains(&wire)).count()
     }
 
     /// Element type of the first two inputs, which must be one among `allowed`.

@@ -15,11 +15,14 @@ use crate::lower::{Refusal, WeightsStore};
 ///
 /// A model whose weights were rounded has a factor that is not quite a sixth. What remains of it
 /// goes into the kernels of the convolutions behind the product; elsewhere the form stays.
+///
+/// `ranges` are those of tensors by name; they follow the values.
 pub fn fuse_hard_sigmoids(
     spec: &mut NetworkSpec,
     weights: &mut WeightsStore,
+    ranges: &mut BTreeMap<String, f32>,
 ) -> Result<(), Refusal> {
-    while fuse_one(spec, weights)? {}
+    while fuse_one(spec, weights, ranges)? {}
     drop_unused_tensors(spec);
     Ok(())
 }
@@ -67,12 +70,17 @@ impl Wires {
     }
 }
 
-fn fuse_one(spec: &mut NetworkSpec, weights: &mut WeightsStore) -> Result<bool, Refusal> {
+fn fuse_one(
+    spec: &mut NetworkSpec,
+    weights: &mut WeightsStore,
+    ranges: &mut BTreeMap<String, f32>,
+) -> Result<bool, Refusal> {
     let wires = Wires::new(spec);
     for index in 0..spec.layers.len() {
         if let Some(fused) = after_clip(spec, weights, &wires, index)
             .or_else(|| in_product(spec, weights, &wires, index))
         {
+            fused.move_ranges(spec, ranges);
             fused.apply(spec, weights)?;
             return Ok(true);
         }
@@ -91,12 +99,27 @@ struct Fused {
     beta: f32,
     /// Whether `index` is a product that then reads `x` and the activation.
     product: bool,
-    /// Factor for the kernels of these convolutions.
+    /// Factor for the kernels of these convolutions; what the tensors up to them hold is divided by
+    /// it.
     rest: f32,
     convolutions: Vec<usize>,
+    divided: Vec<TensorId>,
 }
 
 impl Fused {
+    /// Of a product the gate holds `1 / top = alpha` of what it held.
+    fn move_ranges(&self, spec: &NetworkSpec, ranges: &mut BTreeMap<String, f32>) {
+        let gates = spec.layers.get(self.clip).map(|layer| &layer.outputs);
+        let gates = gates.into_iter().flatten().filter(|_| self.product);
+        let gates = gates.map(|id| (*id, self.alpha));
+        let divided = self.divided.iter().map(|id| (*id, 1.0 / self.rest));
+        for (id, factor) in gates.chain(divided) {
+            if let Some(range) = spec.tensor(id).and_then(|it| ranges.get_mut(&it.name)) {
+                *range *= factor;
+            }
+        }
+    }
+
     fn apply(self, spec: &mut NetworkSpec, weights: &mut WeightsStore) -> Result<(), Refusal> {
         for &index in &self.convolutions {
             if let Layer::Convolution { kernel, .. } = &mut spec.layers[index].layer {
@@ -202,6 +225,7 @@ fn after_clip(
         product: false,
         rest: 1.0,
         convolutions: Vec::new(),
+        divided: Vec::new(),
     })
 }
 
@@ -244,10 +268,10 @@ fn in_product(
             continue;
         }
         let rest = alpha * ramp.top;
-        let convolutions = match is_one(rest) {
-            true => Vec::new(),
-            false => convolutions_behind(spec, index)?,
-        };
+        let (mut convolutions, mut divided) = (Vec::new(), Vec::new());
+        if !is_one(rest) {
+            convolutions_behind(spec, index, &mut convolutions, &mut divided)?;
+        }
         return Some(Fused {
             index,
             removed: ramp.shift_layer.into_iter().chain([scale_layer]).collect(),
@@ -258,6 +282,7 @@ fn in_product(
             product: true,
             rest,
             convolutions,
+            divided,
         });
     }
     None
@@ -265,13 +290,19 @@ fn in_product(
 
 /// The convolutions that can take a factor of a layer's output into their kernels, so that nothing
 /// else sees it: all readers are convolutions, or averages and products with convolutions behind
-/// (a squeeze-and-excite gate reads the mean and multiplies the rest).
-fn convolutions_behind(spec: &NetworkSpec, index: usize) -> Option<Vec<usize>> {
+/// (a squeeze-and-excite gate reads the mean and multiplies the rest). The tensors up to them are
+/// `between`.
+fn convolutions_behind(
+    spec: &NetworkSpec,
+    index: usize,
+    found: &mut Vec<usize>,
+    between: &mut Vec<TensorId>,
+) -> Option<()> {
     let output = *spec.layers.get(index)?.outputs.first()?;
     if spec.outputs.contains(&output) {
         return None;
     }
-    let mut found = Vec::new();
+    between.push(output);
     for (reader, layer) in spec.layers.iter().enumerate() {
         let uses = layer.inputs.iter().filter(|id| **id == output).count();
         if uses == 0 {
@@ -285,11 +316,11 @@ fn convolutions_behind(spec: &NetworkSpec, index: usize) -> Option<Vec<usize>> {
             }
             | Layer::ElementWise {
                 operation: ElementWiseOperation::Prod,
-            } if uses == 1 => found.extend(convolutions_behind(spec, reader)?),
+            } if uses == 1 => convolutions_behind(spec, reader, found, between)?,
             _ => return None,
         }
     }
-    Some(found)
+    Some(())
 }
 
 fn is_one(value: f32) -> bool {

@@ -146,6 +146,7 @@ pub(super) fn type_with(
         sizes: typer.sizes,
         functions: typer.functions,
         image: None,
+        take_ranges: false,
         notes: typer.notes,
     };
     let ids = typed.graph.ids();

@@ -1,5 +1,6 @@
 use tfjet_core::{Layer, PaddingMode, WeightsId};
 
+use super::rounding::Channels8;
 use super::writer::{Value, Writer};
 use crate::OnnxError;
 use crate::proto::AttributeProto;
@@ -112,11 +113,12 @@ fn operands(
 ) -> Result<(Vec<Value>, usize), OnnxError> {
     let input = w.input(0)?;
     let channels = w.padded_channels(window.groups, kernel);
+    let axis = usize::from(window.dilation.is_none());
     let mut weights = w.weights(window.kernel, kernel, input.dtype)?;
     if let Some(channels) = &channels {
         weights = w.appended(&weights, kernel, &[channels.output, channels.input])?;
     }
-    let mut values = vec![input.clone(), weights];
+    let mut added = None;
     if let Some(bias) = window.bias {
         let shape = &w.entry(bias)?.shape;
         w.expect_len("bias shape", shape, 1)?;
@@ -124,8 +126,22 @@ fn operands(
         if let Some(channels) = &channels {
             weights = w.appended(&weights, shape, &[channels.output])?;
         }
-        values.push(weights);
+        added = Some(w.in_fp16(weights)?);
     }
+    let own = kernel.get(axis).copied().unwrap_or_default();
+    let made = match (&channels, axis) {
+        (Some(channels), 0) => channels.output,
+        _ => own,
+    };
+    let scaled = Channels8 {
+        axis,
+        own,
+        made,
+        bias: added.as_ref(),
+    };
+    let weights = w.rounded_weights(weights, &scaled)?;
+    let input = w.beside_float_weights(input);
+    let values = [input, weights].into_iter().chain(added).collect();
     let groups = channels.map_or(window.groups, |channels| channels.groups);
     Ok((values, groups))
 }

@@ -108,6 +108,7 @@ pub(super) fn scale(
         let mut dims = vec![1; rank];
         dims[1] = channels;
         let factor = w.folded(id, &dims, value.dtype)?;
+        let factor = w.in_fp16(factor)?;
         value = w.op(op, &[&value, &factor]);
     }
     w.finish(0, value)

@@ -8,6 +8,7 @@ mod padded;
 mod pooling;
 mod reduce;
 mod resize;
+mod rounding;
 mod shuffle;
 mod slice;
 mod unary;
@@ -83,10 +84,17 @@ pub(crate) fn check(
     })
 }
 
-/// Writes the nodes and initializers of one layer.
-pub(crate) fn write<'a>(graph: &mut Graph<'a>, spec: &'a LayerSpec) -> Result<(), OnnxError> {
-    let mut w = Writer::new(graph, spec);
+/// Writes the nodes and initializers of layer `index`.
+pub(crate) fn write<'a>(
+    graph: &mut Graph<'a>,
+    spec: &'a LayerSpec,
+    index: usize,
+) -> Result<(), OnnxError> {
+    let mut w = Writer::new(graph, spec, index);
+    w.round_network_inputs()?;
     w.cut_inputs()?;
+    w.round_inputs_to_fp16()?;
+    w.begin();
     family(&mut w, spec)?;
     w.cut_outputs()
 }

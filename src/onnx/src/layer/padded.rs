@@ -59,6 +59,7 @@ impl Writer<'_, '_> {
         padded.cut = true;
         let padded = padded.name.clone();
         let name = self.graph.tensor(id)?.name.clone();
+        self.graph.numbers.copies(&padded, &name);
         let channels = padding::channels(self.graph.spec, id).unwrap_or_default();
         let mut input = vec![padded];
         for values in [0, self.int(channels)?, 1] {
@@ -78,7 +79,7 @@ impl Writer<'_, '_> {
         let tensor = self.graph.tensor(id)?;
         let own = padding::channels(self.graph.spec, id).unwrap_or_default();
         let input = Value {
-            name: tensor.name.clone(),
+            name: self.graph.numbers.name(id, tensor).to_owned(),
             dtype: tensor.dtype,
         };
         let mut dims = vec![0, own];

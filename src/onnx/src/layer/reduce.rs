@@ -1,6 +1,7 @@
 use tfjet_core::{MatrixOperation, ReduceOperation};
 
 use super::elementwise::axis as axis_attribute;
+use super::rounding::Channels8;
 use super::shuffle::transpose;
 use super::writer::{Value, Writer};
 use crate::OnnxError;
@@ -81,6 +82,25 @@ pub(super) fn matrix_multiply(
             MatrixOperation::None => factor,
             MatrixOperation::Transpose => transpose(w, &factor, &order, rank)?,
         });
+    }
+    if let Some(weights) = factors.pop() {
+        let columns = match second {
+            MatrixOperation::None => rank - 1,
+            MatrixOperation::Transpose => rank - 2,
+        };
+        let columns = w.input_dims(1)?[columns].fixed().unwrap_or_default();
+        let channels = Channels8 {
+            axis: rank - 1,
+            own: columns,
+            made: columns,
+            bias: None,
+        };
+        factors.push(w.rounded_weights(weights, &channels)?);
+    }
+    if rank == 2
+        && let Some(input) = factors.first_mut()
+    {
+        *input = w.beside_float_weights(input.clone());
     }
     let factors: Vec<_> = factors.iter().collect();
     let output = w.op("MatMul", &factors);

@@ -1,5 +1,6 @@
 use tfjet_core::{ActivationType, DType, UnaryOperation};
 
+use super::rounding;
 use super::writer::{Value, Writer};
 use crate::OnnxError;
 use crate::proto::AttributeProto;
@@ -11,6 +12,12 @@ pub(super) fn activation(
     alpha: f32,
     beta: f32,
 ) -> Result<(), OnnxError> {
+    if let Some(limits) = rounding::limits(kind, alpha, beta)
+        && w.clips_numbers(0)
+    {
+        let input = w.input(0)?;
+        return w.finish_within(0, input, limits);
+    }
     let output = match kind {
         ActivationType::Relu => {
             let input = w.input_for(0, Kernel::EXTREMUM)?;

@@ -1,4 +1,6 @@
-use tfjet_core::{DType, Dim, Layer, LayerSpec, NetworkTensor, TensorId, WeightsEntry, WeightsId};
+use tfjet_core::{
+    DType, Dim, Layer, LayerPrecision, LayerSpec, NetworkTensor, TensorId, WeightsEntry, WeightsId,
+};
 
 use crate::OnnxError;
 use crate::graph::{Graph, elem_type};
@@ -27,16 +29,25 @@ impl Value {
 pub(super) struct Writer<'w, 'a> {
     pub(super) graph: &'w mut Graph<'a>,
     pub(super) spec: &'a LayerSpec,
+    /// In which numbers the layer computes.
+    pub(super) precision: &'a LayerPrecision,
     first_node: usize,
 }
 
 impl<'w, 'a> Writer<'w, 'a> {
-    pub(super) fn new(graph: &'w mut Graph<'a>, spec: &'a LayerSpec) -> Self {
+    /// For the layer of this index.
+    pub(super) fn new(graph: &'w mut Graph<'a>, spec: &'a LayerSpec, index: usize) -> Self {
         Self {
             first_node: graph.nodes.len(),
+            precision: graph.numbers.precision(index),
             graph,
             spec,
         }
+    }
+
+    /// What is written from here on belongs to this layer alone.
+    pub(super) fn begin(&mut self) {
+        self.first_node = self.graph.nodes.len();
     }
 
     pub(super) fn fail(&self, reason: impl Into<String>) -> OnnxError {
@@ -64,12 +75,17 @@ impl<'w, 'a> Writer<'w, 'a> {
             .inputs
             .get(index)
             .and_then(|id| self.graph.padded.get(id));
-        let name = match padded {
-            Some(padded) if self.takes_padded() => &padded.name,
+        let name = match (padded, self.spec.inputs.get(index)) {
+            (Some(padded), _) if self.takes_padded() => &padded.name,
+            (_, Some(&id)) => self.graph.numbers.name(id, tensor),
             _ => &tensor.name,
         };
+        let name = match self.reads_fp16() {
+            true => self.graph.numbers.fp16(name),
+            false => name,
+        };
         Ok(Value {
-            name: name.clone(),
+            name: name.to_owned(),
             dtype: tensor.dtype,
         })
     }
@@ -210,7 +226,12 @@ impl<'w, 'a> Writer<'w, 'a> {
         self.inline(dtype, Vec::new(), scalar_bytes(dtype, value))
     }
 
-    fn inline(&mut self, dtype: DType, dims: Vec<i64>, raw: Vec<u8>) -> Result<Value, OnnxError> {
+    pub(super) fn inline(
+        &mut self,
+        dtype: DType,
+        dims: Vec<i64>,
+        raw: Vec<u8>,
+    ) -> Result<Value, OnnxError> {
         let data_type = elem_type("constant", dtype)?;
         let key = (data_type, dims, raw);
         if let Some(name) = self.graph.inline.get(&key) {
@@ -295,7 +316,8 @@ impl<'w, 'a> Writer<'w, 'a> {
                 tensor.shape, entry.shape, id.0
             )));
         }
-        if self.is_output() || tensor.dtype != entry.dtype {
+        let is_rounded = self.output_range(0).is_some();
+        if self.is_output() || is_rounded || tensor.dtype != entry.dtype {
             let value = self.weights(id, &entry.shape, tensor.dtype)?;
             return self.finish(0, value);
         }
@@ -398,11 +420,26 @@ impl<'w, 'a> Writer<'w, 'a> {
         Ok(())
     }
 
-    /// Makes `value` the layer's output `index`, cast to the output's type.
+    /// Makes `value` the layer's output `index`, cast to the output's type and rounded as the
+    /// output is.
     pub(super) fn finish(&mut self, index: usize, value: Value) -> Result<(), OnnxError> {
+        self.finish_within(index, value, [f32::NEG_INFINITY, f32::INFINITY])
+    }
+
+    /// As [`Writer::finish`]; an output that is rounded to 8 bits is clipped to `limits` as well.
+    pub(super) fn finish_within(
+        &mut self,
+        index: usize,
+        value: Value,
+        limits: [f32; 2],
+    ) -> Result<(), OnnxError> {
         let dtype = self.output_dtype(index)?;
         let value = self.cast(&value, dtype)?;
+        let (value, is_fp16) = self.rounded_output(index, value, limits)?;
         let output = self.output_name(index)?;
+        if is_fp16 {
+            self.graph.numbers.made_fp16(&output);
+        }
         let made_here = |node: &NodeProto| node.output.contains(&value.name);
         let value = if self.graph.nodes[self.first_node..].iter().any(made_here) {
             value

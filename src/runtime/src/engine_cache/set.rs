@@ -7,11 +7,11 @@ use tfjet_bundle::{Bundle, BundleError, EngineHeader, SectionId, SectionKind};
 
 use super::{
     EngineCache, EngineCacheError, EngineEntry, EngineKey, EngineSetError, MachineKey, NetworkHash,
-    NotPrepared,
+    NotPrepared, bundle_precision,
 };
 
 /// Precisions that engines are built in.
-const PRECISIONS: [&str; 2] = ["fp32", "fp16"];
+const PRECISIONS: [&str; 3] = ["fp32", "fp16", "int8"];
 
 /// Where engines come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +69,8 @@ struct Candidate {
 
 impl EngineSet {
     /// Finds engines for all segments of `bundle` that run on `machine`: for each segment the one
-    /// in the bundle, else the one that was last prepared in `cache`. Without a precision there
-    /// must be engines in one only.
+    /// in the bundle, else the one that was last prepared in `cache`. Without a precision it is
+    /// [`bundle_precision`] where that is prepared, else the only one that is.
     ///
     /// # Errors
     /// [`EngineSetError`] where a segment has no engine, an engine is damaged or was built from
@@ -103,6 +103,12 @@ impl EngineSet {
         if networks.is_empty() {
             complete.truncate(1);
         }
+        if complete.len() > 1
+            && let Some(own) = bundle_precision(bundle)?
+            && complete.iter().any(|it| it.precision == own.name())
+        {
+            complete.retain(|it| it.precision == own.name());
+        }
         if complete.len() > 1 {
             return Err(EngineSetError::Precisions {
                 bundle: name(bundle),
@@ -134,7 +140,7 @@ impl EngineSet {
         })
     }
 
-    /// `fp32` or `fp16`.
+    /// `fp32`, `fp16` or `int8`.
     pub fn precision(&self) -> &str {
         &self.precision
     }

@@ -2,7 +2,7 @@ use tfjet_core::{Layer, PaddingMode};
 
 use super::writer::Writer;
 use crate::TensorRtError;
-use crate::network::{Convolved, Window};
+use crate::network::{Convolved, Kernel, Window};
 
 type Done = Result<(), TensorRtError>;
 
@@ -76,14 +76,21 @@ fn convolve(
     let maps = maps
         .filter(|_| groups > 0 && !size.contains(&0))
         .ok_or_else(|| w.fail("groups and kernel sizes are at least 1"))?;
-    let weights = w.weights(kernel, input.dtype)?;
+    let kernel = match w.int8_channels() {
+        Some(channels) => {
+            let axis = usize::from(transposed);
+            let rounded = w.rounded_weights(kernel, axis, channels, input.dtype)?;
+            Kernel::Tensor(rounded.tensor)
+        }
+        None => Kernel::Weights(w.weights(kernel, input.dtype)?),
+    };
     let bias = bias.map(|id| w.vector(id, input.dtype)).transpose()?;
     let convolved = Convolved {
         input: input.tensor,
         maps,
         size,
         groups,
-        kernel: weights,
+        kernel,
         bias,
         bias_type: input.dtype,
     };

@@ -2,8 +2,10 @@ use std::rc::Rc;
 
 use tfjet_core::NetworkSpec;
 
+use super::numbers::Numbers;
 use super::progress::Listener;
-use super::{BuildOptions, BuildProgress, Precision, WeightsSource, build_network, profiles};
+use super::{BuildOptions, BuildProgress, WeightsSource, fill, profiles};
+use crate::network::Network;
 use crate::{Builder, BuilderConfig, Library, TensorRtError, TimingCache};
 
 /// What a build makes.
@@ -24,7 +26,9 @@ pub struct BuiltEngine {
 /// # Errors
 ///
 /// [`TensorRtError::Layer`] and [`TensorRtError::Network`] for a network that is not well-formed
-/// or that the version cannot express, [`TensorRtError::Profile`] for profiles that do not fit it,
+/// or that the version cannot express, [`TensorRtError::NoRanges`] and [`TensorRtError::Quantization`]
+/// for INT8 without a quantization or with another network's, [`TensorRtError::NoInt8`] on a GPU
+/// without it, [`TensorRtError::Profile`] for profiles that do not fit the network,
 /// [`TensorRtError::CallFailed`] with the library's words where the build fails.
 pub fn build_engine(
     library: &Library,
@@ -51,10 +55,17 @@ impl Builder {
         timing_cache: Option<&[u8]>,
         progress: &mut (dyn FnMut(BuildProgress) + Send),
     ) -> Result<BuiltEngine, TensorRtError> {
-        let network = build_network(self, spec, weights, options.precision)?;
+        let numbers = Numbers::new(self.version(), spec, options)?;
+        if numbers.has_int8() && !self.has_fast_int8()? {
+            let version = self.version();
+            return Err(TensorRtError::NoInt8 { version });
+        }
+        let network = Network::new(self)?;
+        let constrained = fill(&network, weights, &numbers)?;
         let listener = Listener::new(progress);
         let mut config = self.config()?;
-        configure(self, &mut config, options)?;
+        configure(&mut config, options)?;
+        set_precisions(&mut config, &numbers, constrained)?;
         profiles::add(self, &mut config, spec, &options.profiles)?;
         let cache = timings(&mut config, timing_cache)?;
         let engine = if config.has_progress() {
@@ -70,14 +81,26 @@ impl Builder {
     }
 }
 
-fn configure(
-    builder: &Builder,
+/// The flags by which a weakly typed network's layers may compute in fewer bits.
+pub(super) fn set_precisions(
     config: &mut BuilderConfig<'_>,
-    options: &BuildOptions,
+    numbers: &Numbers<'_>,
+    constrained: bool,
 ) -> Result<(), TensorRtError> {
-    if !builder.is_strongly_typed() {
-        config.set_fp16(options.precision == Precision::Fp16)?;
+    if !numbers.has_constraints() {
+        return Ok(());
     }
+    config.set_fp16(numbers.fp16())?;
+    if numbers.has_int8() {
+        config.set_int8()?;
+    }
+    match constrained {
+        true => config.set_precision_constraints(numbers.pinned),
+        false => Ok(()),
+    }
+}
+
+fn configure(config: &mut BuilderConfig<'_>, options: &BuildOptions) -> Result<(), TensorRtError> {
     config.set_tf32(options.tf32)?;
     if let Some(bytes) = options.workspace_bytes {
         config.set_workspace_bytes(bytes)?;

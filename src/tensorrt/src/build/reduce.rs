@@ -1,4 +1,4 @@
-use tfjet_core::{MatrixOperation, ReduceOperation};
+use tfjet_core::{MatrixOperation, QuantizedWeights, ReduceOperation, quantized_weights};
 
 use super::writer::Writer;
 use crate::TensorRtError;
@@ -38,10 +38,15 @@ pub(super) fn matrix_multiply(
     first: MatrixOperation,
     second: MatrixOperation,
 ) -> Done {
-    let (a, b) = (w.input(0)?, w.input(1)?);
+    let (a, mut b) = (w.input(0)?, w.input(1)?);
     let (left, right) = (w.input_dims(0)?.len(), w.input_dims(1)?.len());
     if left != right || left < 2 {
         return Err(w.fail(format!("inputs have {left} and {right} axes")));
+    }
+    if let (Some(channels), Some(QuantizedWeights { weights, axis, .. })) =
+        (w.int8_channels(), quantized_weights(w.spec, w.layer))
+    {
+        b = w.rounded_weights(weights, axis, channels, b.dtype)?;
     }
     let layer = w
         .network

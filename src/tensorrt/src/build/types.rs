@@ -2,9 +2,9 @@
 
 use tfjet_core::DType;
 
-use crate::{DataType, Flavor, Precision, Version};
+use crate::{DataType, Flavor, Version};
 
-/// The types of one network.
+/// The types of one network, or of one layer where layers differ.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Types {
     version: Version,
@@ -13,11 +13,8 @@ pub(super) struct Types {
 }
 
 impl Types {
-    pub(super) fn new(version: Version, precision: Precision) -> Self {
-        Self {
-            version,
-            half: version.flavor == Flavor::TensorRtRtx && precision == Precision::Fp16,
-        }
+    pub(super) fn new(version: Version, half: bool) -> Self {
+        Self { version, half }
     }
 
     /// What 32-bit floats are inside.

@@ -48,6 +48,18 @@ fn made<T>(result: Result<T, TensorError>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
+/// The largest magnitude of floats; `None` where it is 0 or there is none.
+pub(super) fn largest_magnitude(view: &TensorView<'_>) -> Option<f32> {
+    let largest = floats(view).ok()?.into_iter().fold(0.0, |largest: f32, x| {
+        if x.is_finite() {
+            largest.max(x.abs())
+        } else {
+            largest
+        }
+    });
+    Some(largest).filter(|&largest| largest > 0.0)
+}
+
 /// Is one of the elements 0?
 pub(super) fn has_zero(view: &TensorView<'_>) -> bool {
     whole(view).is_ok_and(|values| values.contains(&0))

@@ -3,7 +3,9 @@ use tfjet_core::{
     TensorView, WeightsId,
 };
 
-use super::types::Types;
+use super::constraints::Made;
+use super::numbers::{Computes, Numbers};
+use super::types::{Types, is_float};
 use super::weights::{convert, owned};
 use crate::network::{LayerRef, Network, TensorRef, Weights};
 use crate::{DataType, TensorRtError, WeightsSource};
@@ -27,8 +29,33 @@ impl<'n> Value<'n> {
     }
 }
 
-/// The tensors made so far, by [`TensorId`].
-pub(super) type Tensors<'n> = Vec<Option<Value<'n>>>;
+/// What of a network there is so far.
+#[derive(Debug)]
+pub(super) struct Written<'n> {
+    /// By [`TensorId`].
+    pub(super) tensors: Vec<Option<Value<'n>>>,
+    /// The library's layers that make floats.
+    pub(super) made: Vec<Made<'n>>,
+}
+
+impl<'n> Written<'n> {
+    pub(super) fn get(&self, id: TensorId) -> Option<Value<'n>> {
+        let index = usize::try_from(id.0).ok()?;
+        self.tensors.get(index).copied().flatten()
+    }
+
+    /// Notes a tensor; `false` where there is no such one, or it is there already.
+    pub(super) fn set(&mut self, id: TensorId, value: Value<'n>) -> bool {
+        let index = usize::try_from(id.0).ok();
+        match index.and_then(|index| self.tensors.get_mut(index)) {
+            Some(slot @ None) => {
+                *slot = Some(value);
+                true
+            }
+            _ => false,
+        }
+    }
+}
 
 /// Adds the layers of one [`LayerSpec`]. The last one gets its name, those before it a name
 /// that starts with it.
@@ -37,8 +64,13 @@ pub(super) struct Writer<'n, 'w, 'a> {
     pub(super) spec: &'a NetworkSpec,
     pub(super) layer: &'a LayerSpec,
     pub(super) types: Types,
+    pub(super) numbers: &'a Numbers<'a>,
+    /// The layer's place in the specification.
+    index: usize,
     weights: &'w dyn WeightsSource,
-    tensors: &'a mut Tensors<'n>,
+    progress: &'a mut Written<'n>,
+    /// Inputs of another float type than the layer computes in.
+    casts: Vec<(TensorId, Value<'n>)>,
     helpers: usize,
     mark: u64,
 }
@@ -47,19 +79,48 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
     pub(super) fn new(
         network: &'n Network<'w>,
         weights: &'w dyn WeightsSource,
-        types: Types,
-        (spec, layer): (&'a NetworkSpec, &'a LayerSpec),
-        tensors: &'a mut Tensors<'n>,
+        numbers: &'a Numbers<'a>,
+        (index, layer): (usize, &'a LayerSpec),
+        progress: &'a mut Written<'n>,
     ) -> Self {
         Self {
             network,
-            spec,
+            spec: numbers.spec(),
             layer,
-            types,
+            types: Types::new(network.version(), numbers.is_half(index)),
+            numbers,
+            index,
             weights,
-            tensors,
+            progress,
+            casts: Vec::new(),
             helpers: 0,
             mark: network.log_mark(),
+        }
+    }
+
+    /// Casts the inputs to the float type that the layer computes in, where that is another.
+    pub(super) fn cast_inputs(&mut self) -> Result<(), TensorRtError> {
+        let float = self.types.float();
+        for &id in &self.layer.inputs {
+            let dtype = self.spec.tensor(id).map(|tensor| tensor.dtype);
+            if let (Some(DType::F32 | DType::U8), Some(value)) = (dtype, self.progress.get(id))
+                && is_float(value.dtype)
+                && value.dtype != float
+                && !self.casts.iter().any(|(other, _)| *other == id)
+            {
+                let cast = self.cast(value, float)?;
+                self.casts.push((id, cast));
+            }
+        }
+        Ok(())
+    }
+
+    /// The largest magnitudes of the output channels of the layer's weights, where it is told to
+    /// compute in INT8 by layers that quantize.
+    pub(super) fn int8_channels(&self) -> Option<&'a [f32]> {
+        match self.numbers.computes(self.index) {
+            Computes::Int8(channels) if self.numbers.is_explicit() => Some(channels),
+            _ => None,
         }
     }
 
@@ -91,9 +152,9 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
     pub(super) fn input(&self, index: usize) -> Result<Value<'n>, TensorRtError> {
         let id = self.wire(&self.layer.inputs, index)?;
         let name = &self.tensor(id)?.name;
-        let made = usize::try_from(id.0).ok().and_then(|i| self.tensors.get(i));
-        made.copied()
-            .flatten()
+        let cast = self.casts.iter().find(|(other, _)| *other == id);
+        cast.map(|(_, value)| *value)
+            .or_else(|| self.progress.get(id))
             .map(|value| Value::new(value.tensor, value.dtype))
             .ok_or_else(|| self.fail(format!("tensor {name} is used before it is made")))
     }
@@ -168,8 +229,17 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
     ) -> Result<Value<'n>, TensorRtError> {
         self.helpers += 1;
         layer.set_name(&format!("{}/{kind}_{}", self.layer.name, self.helpers))?;
+        let tensor = layer.output(index)?;
+        // Constants and casts are of the types that they are told, not of a precision.
+        if is_float(dtype) && !["constant", "cast", "lin_space"].contains(&kind) {
+            self.progress.made.push(Made {
+                of: self.index,
+                layer,
+                output: tensor,
+            });
+        }
         Ok(Value {
-            tensor: layer.output(index)?,
+            tensor,
             dtype,
             layer: Some(layer),
         })
@@ -324,15 +394,10 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
         if let (0, Some(layer)) = (index, value.layer) {
             layer.set_name(&self.layer.name)?;
         }
-        let slot = usize::try_from(id.0)
-            .ok()
-            .and_then(|i| self.tensors.get_mut(i));
-        match slot {
-            Some(slot @ None) => {
-                *slot = Some(value);
-                Ok(())
-            }
-            _ => Err(self.fail(format!("tensor {} is made twice", expected.name))),
+        let value = self.as_read(id, value, &expected.name)?;
+        match self.progress.set(id, value) {
+            true => Ok(()),
+            false => Err(self.fail(format!("tensor {} is made twice", expected.name))),
         }
     }
 }

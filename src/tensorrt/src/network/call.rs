@@ -59,6 +59,16 @@ pub(super) fn get<R: Return>(
     unsafe { object.call(method, arguments) }
 }
 
+/// Calls a method that says with `false` that it failed.
+pub(super) fn check(
+    object: &Handle,
+    method: Method,
+    arguments: impl Arguments,
+) -> Result<(), TensorRtError> {
+    // SAFETY: as in `make`.
+    unsafe { object.check(method, arguments) }
+}
+
 /// Builds an engine of a network.
 pub(super) fn build(
     builder: &Builder,

@@ -33,11 +33,29 @@ pub struct Convolved<'n, 'w, 'a> {
     /// Channel groups.
     pub groups: usize,
     /// KCRS; CKRS for a deconvolution.
-    pub kernel: Weights<'w>,
+    pub kernel: Kernel<'n, 'w>,
     /// One per channel of the output.
     pub bias: Option<Weights<'w>>,
-    /// The type of an absent bias.
+    /// The type of an absent bias or kernel.
     pub bias_type: DataType,
+}
+
+/// Where the kernel of a convolution comes from.
+#[derive(Debug, Clone)]
+pub enum Kernel<'n, 'w> {
+    /// Values of the layer.
+    Weights(Weights<'w>),
+    /// A tensor, the layer's second input.
+    Tensor(TensorRef<'n>),
+}
+
+impl<'n, 'w> Kernel<'n, 'w> {
+    fn weights(&self) -> Option<&Weights<'w>> {
+        match self {
+            Self::Weights(weights) => Some(weights),
+            Self::Tensor(_) => None,
+        }
+    }
 }
 
 fn count(value: usize) -> Count {
@@ -61,7 +79,7 @@ impl<'w> Network<'w> {
                 self.own(layer.input)?,
                 count(layer.maps),
                 &Dims::known(layer.size)?,
-                self.keep(&layer.kernel),
+                self.keep_any(layer.kernel.weights(), layer.bias_type),
                 self.keep_any(layer.bias.as_ref(), layer.bias_type),
             ),
         )?;
@@ -88,7 +106,7 @@ impl<'w> Network<'w> {
                 (&dilation,),
             )?;
         }
-        Ok(self.layer(handle))
+        self.with_kernel(self.layer(handle), &layer.kernel)
     }
 
     /// `IDeconvolutionLayer`.
@@ -107,7 +125,7 @@ impl<'w> Network<'w> {
                 self.own(layer.input)?,
                 count(layer.maps),
                 &Dims::known(layer.size)?,
-                self.keep(&layer.kernel),
+                self.keep_any(layer.kernel.weights(), layer.bias_type),
                 self.keep_any(layer.bias.as_ref(), layer.bias_type),
             ),
         )?;
@@ -138,7 +156,18 @@ impl<'w> Network<'w> {
             |s| &s.deconvolution_layer.set_nb_groups,
             (count(layer.groups),),
         )?;
-        Ok(self.layer(handle))
+        self.with_kernel(self.layer(handle), &layer.kernel)
+    }
+
+    fn with_kernel<'n>(
+        &'n self,
+        layer: LayerRef<'n>,
+        kernel: &Kernel<'_, '_>,
+    ) -> Result<LayerRef<'n>, TensorRtError> {
+        if let Kernel::Tensor(kernel) = kernel {
+            layer.set_input(1, self.own(*kernel)?)?;
+        }
+        Ok(layer)
     }
 
     /// `IPoolingLayer`.

@@ -96,6 +96,7 @@ fn precision(layer: &Value) -> &'static str {
     };
     let format = format.to_ascii_uppercase();
     const NAMES: [(&str, &str); 12] = [
+        ("UINT8", "UINT8"),
         ("FP16", "FP16"),
         ("HALF", "FP16"),
         ("BF16", "BF16"),
@@ -107,7 +108,6 @@ fn precision(layer: &Value) -> &'static str {
         ("FP8", "FP8"),
         ("FP32", "FP32"),
         ("FLOAT", "FP32"),
-        ("UINT8", "UINT8"),
     ];
     let found = NAMES.iter().find(|(word, _)| format.contains(word));
     found.map_or("", |(_, name)| name)
@@ -117,8 +117,8 @@ fn format_of_output(layer: &Value) -> String {
     format(layer, "Outputs")
 }
 
-/// Tensor Cores take FP16 and INT8 products, and TF32 ones of FP32 data, whose channels come in
-/// multiples of 8 (TensorRT's guide on Tensor Core alignment).
+/// Tensor Cores take FP16 products, and TF32 ones of FP32 data, whose channels come in multiples of
+/// 8, and INT8 products in multiples of 16 (TensorRT's guide on Tensor Core alignment).
 fn tensor_cores_idle(layer: &Value) -> Option<String> {
     let parameters = text(layer, "ParameterType");
     let kind = text(layer, "LayerType");
@@ -150,6 +150,8 @@ fn tensor_cores_idle(layer: &Value) -> Option<String> {
         "884",
         "1688",
         "16816",
+        "8816",
+        "16832",
         "hmma",
         "imma",
         "tf32",
@@ -163,12 +165,16 @@ fn tensor_cores_idle(layer: &Value) -> Option<String> {
     if groups > 1 && maps == Some(groups) {
         return Some("depthwise".into());
     }
+    let multiple = match precision(layer) {
+        "INT8" => 16,
+        _ => 8,
+    };
     if let Some(odd) = [channels, maps]
         .into_iter()
         .flatten()
-        .find(|count| count % 8 != 0)
+        .find(|count| count % multiple != 0)
     {
-        return Some(format!("{odd} channels are no multiple of 8"));
+        return Some(format!("{odd} channels are no multiple of {multiple}"));
     }
     match precision(layer) {
         "FP32" => Some("FP32".into()),
@@ -197,6 +203,7 @@ mod tests {
     #[test]
     fn says_why_tensor_cores_are_idle() {
         let half = "Channel major FP16 format where channel % 8 == 0";
+        let int8 = "Four wide channel vectorized row major Int8 format";
         for (kernel, format, channels, maps, groups, expected) in [
             (
                 "sm80_xmma_fprop_implicit_gemm_f16f16_tensor16x8x16",
@@ -238,6 +245,30 @@ mod tests {
                 1,
                 Some("921 channels are no multiple of 8"),
             ),
+            (
+                "sm80_xmma_fprop_implicit_gemm_interleaved_i8i8_i8i32_f32_tensor16x8x32",
+                "Thirty-two wide channel vectorized row major Int8 format",
+                64,
+                64,
+                1,
+                None,
+            ),
+            (
+                "turing_int8_i8816cudnn_int8_256x128_ldg16_relu",
+                int8,
+                64,
+                64,
+                1,
+                None,
+            ),
+            (
+                "cuda_core_kernel",
+                int8,
+                24,
+                64,
+                1,
+                Some("24 channels are no multiple of 16"),
+            ),
             ("depthwise_kernel", half, 64, 64, 64, Some("depthwise")),
             (
                 "odd_kernel",
@@ -261,6 +292,20 @@ mod tests {
         let found: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.ms)).collect();
         assert_eq!(found, [("conv", Some(0.5)), ("copy", Some(0.1))]);
         assert_eq!(rows[0].precision, "FP32");
+    }
+
+    #[test]
+    fn the_type_of_the_input_is_the_precision() {
+        for (format, expected) in [
+            ("Four wide channel vectorized row major Int8 format", "INT8"),
+            ("Row major linear INT8 format", "INT8"),
+            ("Row major linear UINT8 format", "UINT8"),
+            ("Sixteen wide channel vectorized row major FP16 format", "FP16"),
+            ("Row major Int32", "INT32"),
+        ] {
+            let rows = rows(&layer("k", format, 32, 32, 1), &[]).unwrap();
+            assert_eq!(rows[0].precision, expected, "{format}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a measurement found, as text and JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -145,13 +146,29 @@ pub(super) struct Layers {
     total_ms: f32,
     /// Of the layers that multiply without Tensor Cores.
     tensor_cores_idle_ms: f32,
+    /// Layers by the type of what they read, of those whose type the engine tells.
+    precisions: BTreeMap<String, PrecisionShare>,
     rows: Vec<LayerRow>,
+}
+
+/// Layers of one type.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct PrecisionShare {
+    layers: usize,
+    ms: f32,
 }
 
 impl Layers {
     pub(super) fn new(rows: Vec<LayerRow>) -> Self {
         let sum = |rows: &mut dyn Iterator<Item = &LayerRow>| rows.filter_map(|row| row.ms).sum();
+        let mut precisions = BTreeMap::<String, PrecisionShare>::new();
+        for row in rows.iter().filter(|row| !row.precision.is_empty()) {
+            let share = precisions.entry(row.precision.clone()).or_default();
+            share.layers += 1;
+            share.ms += row.ms.unwrap_or_default();
+        }
         Self {
+            precisions,
             total_ms: sum(&mut rows.iter()),
             tensor_cores_idle_ms: sum(&mut rows
                 .iter()
@@ -337,6 +354,9 @@ impl Layers {
             self.total_ms,
             self.tensor_cores_idle_ms
         )?;
+        for (precision, PrecisionShare { layers, ms }) in &self.precisions {
+            writeln!(to, "  {precision:<5} {layers} layers, {ms:.3} ms")?;
+        }
         for row in &self.rows {
             writeln!(
                 to,
