@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench models boards
+.PHONY: help setup fetch demo test cross cross-container test-aarch64 lint bench models boards accuracy
 .PHONY: supported-ops deny clean
 
 ENTRIES ?= centernet efficientnet-lite0 openpose vtest onnxruntime
@@ -42,6 +42,9 @@ bench: setup ## compare with TensorFlow and ONNX Runtime; writes docs/benchmarks
 
 models: setup ## compare every model with TensorFlow; writes docs/models.md
 	scripts/models.sh
+
+accuracy: setup ## measure what FP16 and INT8 cost; writes docs/accuracy-report.md
+	scripts/accuracy.sh
 
 boards: setup ## compare estimates with published timings of boards; writes docs/boards.md
 	scripts/boards.sh

@@ -6,12 +6,13 @@ usage: make_shapes_dataset.py OUT [--train N] [--test N]
 Writes to OUT
   train.npz, test.npz   `images`, uint8 [N, 32, 32, 3] RGB, and `labels`, uint8 [N]
   test/                 the test pictures, `shape_NUMBER_CLASS.png`
+  validation/           2,000 others, to choose with
   calibration/          256 of the training pictures, to calibrate with
   classes.txt           the classes' names, a line each
 
 A picture holds one shape, turned, sheared and scaled at random, striped, in front of a cluttered
-background that it may hardly differ from, partly covered, blurred and noisy. Training and test
-pictures come from different random numbers. The seeds are fixed; needs NumPy only.
+background that it may hardly differ from, partly covered, blurred and noisy. Training, test
+and validation pictures come from different random numbers. The seeds are fixed; needs NumPy only.
 """
 
 import argparse
@@ -25,8 +26,8 @@ SIDE = 32
 # Samples along a pixel's side.
 FINE = 3
 BATCH = 200
-CALIBRATION = 256
-SEEDS = {"train": 61, "test": 62}
+CALIBRATION, VALIDATION = 256, 2000
+SEEDS = {"train": 61, "test": 62, "validation": 63}
 CLASSES = """disk ring square triangle pentagon pair star plus crescent heart arrow half-disk
 ellipse corner tee pie""".split()
 
@@ -114,7 +115,7 @@ def render(random, kind, count):
     picture = first + (color() - first) * 0.6 * blend[..., None]
     for _ in range(2):
         angle, offset = uniform(0, np.pi), uniform(-1.2, 1.2)
-        stroke = np.abs(np.cos(angle) * x + np.sin(angle) * y - offset) < uniform(-0.04, 0.07)
+        stroke = np.abs(np.cos(angle) * x + np.sin(angle) * y - offset) < uniform(-0.03, 0.05)
         picture = np.where(stroke[..., None], color(), picture)
     for _ in range(2):
         away, angle = uniform(0.75, 1.3), uniform(0, 2 * np.pi)
@@ -122,25 +123,25 @@ def render(random, kind, count):
         picture = np.where((spot < uniform(0, 0.3))[..., None], color(), picture)
 
     # The shape.
-    size, angle = uniform(0.42, 0.88), uniform(0, 2 * np.pi)
+    size, angle = uniform(0.55, 0.9), uniform(0, 2 * np.pi)
     dx = x - uniform(-1, 1) * (0.95 - size)
     dy = y - uniform(-1, 1) * (0.95 - size)
     u = (np.cos(angle) * dx + np.sin(angle) * dy) / size
     v = (np.cos(angle) * dy - np.sin(angle) * dx) / size
-    stretch = uniform(0.85, 1.18)
-    covered = inside(kind, (u + uniform(-0.15, 0.15) * v) * stretch, v / stretch)
+    stretch = uniform(0.9, 1.1)
+    covered = inside(kind, (u + uniform(-0.12, 0.12) * v) * stretch, v / stretch)
     direction = random.standard_normal((count, 1, 1, 3), np.float32)
     direction /= np.abs(direction).max(axis=3, keepdims=True)
-    contrast = uniform(0.22, 0.9)[..., None]
+    contrast = uniform(0.3, 1.0)[..., None]
     base = picture.mean(axis=(1, 2), keepdims=True)
-    stripes = np.sin(uniform(4, 16) * u + uniform(-8, 8) * v) * uniform(-0.08, 0.08)
+    stripes = np.sin(uniform(4, 16) * u + uniform(-8, 8) * v) * uniform(-0.06, 0.06)
     fill = base + direction * contrast + stripes[..., None]
     picture = np.where(covered[..., None], fill, picture)
 
     # What covers it.
     angle, offset = uniform(0, np.pi), uniform(-0.7, 0.7)
     bar = np.abs(np.cos(angle) * dx + np.sin(angle) * dy - offset * size)
-    picture = np.where((bar < uniform(-0.16, 0.12) * size)[..., None], color(), picture)
+    picture = np.where((bar < uniform(-0.12, 0.09) * size)[..., None], color(), picture)
 
     picture = picture.reshape(count, SIDE, FINE, SIDE, FINE, 3).mean(axis=(2, 4))
     amount = uniform(-0.6, 0.8).clip(0)[..., None]
@@ -149,7 +150,7 @@ def render(random, kind, count):
         before, after = np.roll(blurred, 1, along), np.roll(blurred, -1, along)
         blurred = (before + blurred + after) / 3
     picture = picture + amount * (blurred - picture)
-    picture = picture + random.standard_normal(picture.shape, np.float32) * uniform(0, 0.05)[..., None]
+    picture = picture + random.standard_normal(picture.shape, np.float32) * uniform(0, 0.04)[..., None]
     return np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
 
 
@@ -196,13 +197,14 @@ def main():
     parser.add_argument("--test", type=int, default=10_000, metavar="N")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for part, count in (("train", args.train), ("test", args.test)):
+    for part, count in (("train", args.train), ("test", args.test), ("validation", VALIDATION)):
         images, labels = make(part, count)
-        np.savez(args.out / f"{part}.npz", images=images, labels=labels)
-        if part == "test":
-            write(args.out / "test", images, labels)
-        else:
+        if part != "validation":
+            np.savez(args.out / f"{part}.npz", images=images, labels=labels)
+        if part == "train":
             write(args.out / "calibration", images[:CALIBRATION], labels[:CALIBRATION])
+        else:
+            write(args.out / part, images, labels)
         print(f"{part}: {count} pictures of {len(CLASSES)} classes")
     (args.out / "classes.txt").write_text("\n".join(CLASSES) + "\n")
     print(f"NumPy {np.__version__}")

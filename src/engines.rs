@@ -11,8 +11,8 @@ use tfjet_runtime::{
 use tfjet_tensorrt::Precision;
 
 use crate::board::{self, GpuFound};
-use crate::exit::{self, Failed, Usage};
 use crate::cache;
+use crate::exit::{self, Failed, Usage};
 
 /// Where engines are looked for, and what they run on.
 #[derive(Debug, Clone, Default)]

@@ -132,7 +132,7 @@ fn the_exact_numbers_are_those_that_the_cpu_engine_gives() {
     let (exact, fast) = (report("").json(), report("--fast").json());
     let db = |report: &serde_json::Value| report["outputs"][0]["sqnr_db"].as_f64().unwrap();
     assert!((db(&exact) - db(&fast)).abs() < 6.0, "{exact} {fast}");
-    let own = report("--reference bundle-cpu").json();
+    let own = report("--reference bundle-fp32").json();
     assert!((db(&exact) - db(&own)).abs() < 1e-3, "{exact} {own}");
 }
 

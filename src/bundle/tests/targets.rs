@@ -87,6 +87,37 @@ fn a_bundle_for_one_target_can_be_asked_for_it() {
 }
 
 #[test]
+fn sections_are_kept_under_another_target() {
+    let bundle = Arc::new(bundle());
+    let mut writer = BundleWriter::new();
+    let mut kept = 0;
+    for section in bundle.sections() {
+        let id = &section.id;
+        if id.kind == SectionKind::Network && id.target != "nano" {
+            let error = writer.keep(&bundle, id, "no target").unwrap_err();
+            let problem = AddProblem::Target;
+            assert!(matches!(error, BundleError::Add { problem: it, .. } if it == problem));
+            writer.keep(&bundle, id, "other").unwrap();
+            let twice = writer.keep(&bundle, id, "other").unwrap_err().to_string();
+            assert!(twice.contains("there already"), "{twice}");
+            kept += 1;
+            let copy = Bundle::from_bytes(writer.to_bytes().unwrap()).unwrap();
+            let (from, to) = (
+                bundle.section(id.kind, &id.target, id.index).unwrap(),
+                copy.section(id.kind, "other", id.index).unwrap(),
+            );
+            assert_eq!(from, to);
+            assert_eq!(copy.sections()[kept - 1].version, section.version);
+        }
+    }
+    assert!(kept > 0);
+    let mut id = bundle.sections()[0].id.clone();
+    id.index = 77;
+    let error = writer.keep(&bundle, &id, "").unwrap_err();
+    assert!(matches!(error, BundleError::Missing { .. }), "{error}");
+}
+
+#[test]
 fn all_targets_are_verified_and_copied_whichever_is_chosen() {
     let bytes = writer().to_bytes().unwrap();
     let bundle = bundle();

@@ -92,6 +92,10 @@ pub fn with_quantization(
 /// the values are those before rounding, in one with such layers those that are read. An input of a
 /// segment is given as the segment gets it.
 ///
+/// ONNX Runtime merges fewer layers where what is between them is to be given. So the model's own
+/// outputs may differ in their last bits from those of the bundle itself, and a run takes longer;
+/// run the bundle itself for what it gives.
+///
 /// # Errors
 /// Where a target is to be chosen first, or a section is missing or damaged.
 pub fn probe(

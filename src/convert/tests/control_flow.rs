@@ -294,6 +294,28 @@ fn a_known_predicate_leaves_one_side() {
 }
 
 #[test]
+fn shapes_stay_where_nothing_else_of_a_tensor_is_read() {
+    let branches = vec![
+        node("y", "AddV2", &["x", "x"]),
+        node("y_side", "Switch", &["y", "p"]),
+        integers("inner", "Shape", &["y_side:1"]),
+        after(constant("ten", &[], &[10.0f32]), "on_true"),
+        node("tens", "Fill", &["inner", "ten"]),
+        after(constant("b", &[2], &[20.0f32, 30.0]), "on_false"),
+        node("merge", "Merge", &["b", "tens"]),
+        node("neg", "Neg", &["x_side:1"]),
+        node("unread", "Merge", &["x_side", "neg"]),
+        integers("outer", "Shape", &["unread"]),
+        constant("one", &[], &[1.0f32]),
+        node("ones", "Fill", &["outer", "one"]),
+    ];
+    for (n, expected) in [(3, [10.0, 10.0]), (0, [20.0, 30.0])] {
+        let source = graph(&[inputs(), sides(), branches.clone()]);
+        assert_eq!(run(source, &["merge", "ones"], n), [expected, [1.0; 2]]);
+    }
+}
+
+#[test]
 fn what_is_not_structured_is_refused_by_name() {
     let looped = || counting("loop", "n", "x", "x");
     let without = |name: &str| {

@@ -84,15 +84,18 @@ fn every_op_that_rounds_in_one_range_is_taken() {
         vec![node("q", "FakeQuantWithMinMaxVars", &inputs)],
         vec![with(
             node("q", "QuantizeAndDequantizeV2", &inputs),
-            &[given.clone()],
+            std::slice::from_ref(&given),
         )],
         vec![
             bits,
-            with(node("q", "QuantizeAndDequantizeV3", &v3), &[given.clone()]),
+            with(
+                node("q", "QuantizeAndDequantizeV3", &v3),
+                std::slice::from_ref(&given),
+            ),
         ],
         vec![with(
             node("q", "QuantizeAndDequantizeV4", &inputs),
-            &[given.clone()],
+            std::slice::from_ref(&given),
         )],
     ] {
         let graph = [vec![image()], scalars.clone(), rounding, conv("conv", "q")];

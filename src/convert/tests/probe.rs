@@ -5,6 +5,7 @@
     reason = "a test may fail by panic, and says what it skips"
 )]
 
+#[allow(dead_code, reason = "not all of it is used here")]
 mod control;
 #[allow(dead_code, reason = "not all of it is used here")]
 mod source;
@@ -131,6 +132,8 @@ struct Expected {
     b: Vec<f32>,
     n: Vec<f32>,
     d: Vec<f32>,
+    /// Of each row of `d`.
+    largest: Vec<f32>,
 }
 
 impl Expected {
@@ -139,8 +142,17 @@ impl Expected {
         let c = [0.5, -1.0, 2.0];
         let b: Vec<f32> = a.iter().zip(c.iter().cycle()).map(|(a, c)| a + c).collect();
         let n: Vec<f32> = b.iter().map(|b| -b).collect();
-        let d = b.iter().zip(&n).map(|(b, n)| b * n).collect();
-        Self { a, b, n, d }
+        let d: Vec<f32> = b.iter().zip(&n).map(|(b, n)| b * n).collect();
+        let rows = d.chunks(3);
+        let largest = rows.map(|row| row.iter().copied().fold(f32::MIN, f32::max));
+        let largest = largest.collect();
+        Self {
+            a,
+            b,
+            n,
+            d,
+            largest,
+        }
     }
 }
 
@@ -169,6 +181,8 @@ fn tensors_of_all_segments_are_given_behind_the_outputs() {
         (1, "n", None),
         (1, "d", Some("d")),
         (1, "y", Some("y")),
+        // The largest numbers, whose places are the output.
+        (1, "i", Some("i")),
     ];
     let mut sorted = given.clone();
     sorted.sort_unstable();
@@ -203,6 +217,7 @@ fn tensors_of_all_segments_are_given_behind_the_outputs() {
             "b" => &expected.b,
             "n" => &expected.n,
             "d" => &expected.d,
+            "i" => &expected.largest,
             _ => own[0].as_slice().unwrap(),
         };
         assert_eq!(
@@ -242,14 +257,15 @@ fn control_flow(name: &str) -> PathBuf {
 #[test]
 fn segments_inside_functions_are_named_and_left_alone() {
     let mut inside = 0;
-    for name in [
-        "recurrent_v2",
-        "condition_v1",
-        "nested_loops_v1",
-        "scanned_v1",
+    for (name, outputs) in [
+        ("recurrent_v2", &["Identity_2:0", "Identity_3:0"][..]),
+        ("condition_v1", &["Identity:0"]),
+        ("nested_loops_v1", &["Identity:0"]),
+        ("scanned_v1", &["Identity:0"]),
     ] {
         let source = import(&control_flow(name)).unwrap();
-        let bundle = opened(&emitted(lowered(source, &options(true, &[])).unwrap()));
+        let lowered = lowered(source, &options(true, outputs)).unwrap();
+        let bundle = opened(&emitted(lowered));
         let probed = probe(&bundle, &everything).unwrap();
         let with_probes = opened(&probed.writer);
         let schedule = bundle.schedule().unwrap();
@@ -363,7 +379,7 @@ fn numbers_that_do_not_fit_are_refused() {
 fn probes_keep_the_numbers() {
     let Some(library) = library() else { return };
     let plain = opened(&emitted(two_segments()));
-    let x = [-1.0, 0.26, 1.37, 0.128, -7.5, 1.1];
+    let x = [-1.0f32, 0.26, 1.37, 0.128, -7.5, 1.1];
     let input = [Tensor::from_slice(&[2, 3], &x).unwrap()];
     let step = 4.0 / 127.0;
     for (quantizations, round_fp16) in [
@@ -398,7 +414,7 @@ fn probes_keep_the_numbers() {
 #[test]
 fn a_target_of_several_becomes_a_bundle_of_its_own() {
     let targets = ["nano", "x86-cpu"].map(|name| find_target(name).unwrap());
-    let options = options(true, &[]);
+    let options = options(true, &["Identity_2:0", "Identity_3:0"]);
     let all = lower_targets(&control_flow("recurrent_v2"), &options, &targets).unwrap();
     let report = |lowered: Lowered| {
         let report = Report::new(&lowered, &options.partition);

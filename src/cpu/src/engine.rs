@@ -25,8 +25,21 @@ pub struct EngineOptions {
     /// Threads wait for the next layer by spinning: a little faster where the processors have
     /// nothing else to do, much slower where they have.
     pub spin: bool,
-    /// Layers in INT8 are computed as floats of the same values: the numbers that the model says.
-    /// Without it ONNX Runtime computes in integers where it has a kernel for that.
+    /// Layers in INT8 are computed as floats of the very values that their 8-bit numbers stand for:
+    /// what the model says, to the rounding of floats. That is what a GPU's integers are to be
+    /// compared with.
+    ///
+    /// Without it ONNX Runtime computes in integers where it has a kernel for that: convolutions
+    /// whose result is rounded at once, or after an activation that only clips. It rounds their bias
+    /// to whole products, so that now and then a number comes out one higher or lower, and what
+    /// follows from that. On x86-64 processors without VNNI, whose integer sums overflow there, it
+    /// computes in floats all the same.
+    ///
+    /// EfficientNet-Lite0 with all its convolutions in INT8, on one thread of a server processor
+    /// with AVX-512 VNNI: 9.1 ms of processor time for an image in integers and 16.1 ms in exact
+    /// floats, where the model in 32-bit floats takes 9.4 ms. The probabilities of both ways differ
+    /// from those of the 32-bit floats by 18.7 and 18.6 dB, and from each other by 27 dB; the first
+    /// class is the same for 47 of 48 images.
     pub exact_quantization: bool,
 }
 

@@ -6,6 +6,7 @@ use tfjet_core::{LayerPrecision, NetworkSpec, NetworkTensor, TensorId};
 
 use crate::{OnnxError, OnnxOptions};
 
+/// What the options say of a network, and the forms of tensors that have more than one.
 pub(crate) struct Numbers<'a> {
     /// By layer; empty where all compute in 32-bit floats.
     layers: &'a [LayerPrecision],
@@ -65,12 +66,12 @@ impl<'a> Numbers<'a> {
         self.inputs.get(&id).unwrap_or(&tensor.name)
     }
 
-    /// The network input, rounded to 8 bits, is read under this name. Is there none yet?
+    /// Is the tensor a network input that has a name after rounding?
     pub(crate) fn has_name(&self, id: TensorId) -> bool {
         self.inputs.contains_key(&id)
     }
 
-    /// The network input is rounded to 8 bits under this name.
+    /// The network input, rounded to 8 bits, is read under this name.
     pub(crate) fn set_name(&mut self, id: TensorId, name: String) {
         self.inputs.insert(id, name);
     }
@@ -85,6 +86,7 @@ impl<'a> Numbers<'a> {
         self.fp16.contains_key(name)
     }
 
+    /// Tensor `name` is read under `fp16` by layers that compute in 16 bits.
     pub(crate) fn set_fp16(&mut self, name: String, fp16: String) {
         self.fp16.insert(name, fp16);
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use tfjet_core::{DType, Dim, Layer, LayerSpec, NetworkSpec, TensorId, WeightsTable};
 
-const ALIGNMENT: usize = 4;
+pub(crate) const ALIGNMENT: usize = 4;
 
 /// Below this many channels, the blocked convolution reads the plain layout.
 const SMALLEST_BLOCK: usize = 8;

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test panics")]
 
 use tfjet_core::{
-    ActivationType, DType, Dim, GatherMode, Layer, LayerSpec, NetworkSpec, NetworkTensor,
-    ReduceOperation, ReshapeDim, SampleMode, Shape, TensorId, TopKOperation, UnaryOperation,
-    WeightsEntry, WeightsId, WeightsTable,
+    ActivationType, DType, Dim, GatherMode, Layer, LayerPrecision, LayerSpec, NetworkSpec,
+    NetworkTensor, Quantization, ReduceOperation, ReshapeDim, SampleMode, Shape, TensorId,
+    TopKOperation, UnaryOperation, WeightsEntry, WeightsId, WeightsTable, quantized_weights,
 };
 use tfjet_onnx::{OnnxOptions, to_onnx};
 
@@ -310,6 +310,7 @@ fn writes_the_same_bytes_for_the_same_network() {
     assert_eq!(write(), write());
     let location = OnnxOptions {
         weights_location: "elsewhere".into(),
+        ..OnnxOptions::default()
     };
     let convolution = Layer::Deconvolution {
         kernel: WeightsId(0),
@@ -416,7 +417,7 @@ fn survives_any_parameters() {
         (state >> 33) as usize % below
     };
     let dims = [0, 1, 2, 3, 9, 18, 1 << 47, usize::MAX / 2, usize::MAX];
-    let mut written = 0;
+    let (mut written, mut quantized) = (0, 0);
     for _ in 0..20_000 {
         let shapes: Vec<Shape> = (0..3)
             .map(|_| {
@@ -442,8 +443,30 @@ fn survives_any_parameters() {
         second.layer = random_layer(&mut next);
         spec.layers.push(second);
         written += usize::from(to_onnx(&spec, &table(), &OnnxOptions::default()).is_ok());
+        let channels = [3, 4, 9, 18][next(4)];
+        let quantization = Quantization {
+            ranges: vec![Some(1.0); 3],
+            layers: (spec.layers.iter())
+                .map(|layer| match quantized_weights(&spec, layer) {
+                    Some(_) => LayerPrecision::Int8 {
+                        channels: vec![1.0; channels],
+                    },
+                    None => LayerPrecision::Fp16,
+                })
+                .collect(),
+        };
+        let options = OnnxOptions {
+            quantization: Some(quantization),
+            round_fp16: next(2) == 0,
+            ..OnnxOptions::default()
+        };
+        quantized += usize::from(to_onnx(&spec, &table(), &options).is_ok());
     }
     assert!(written > 100, "only {written} could be written");
+    assert!(
+        quantized > 100,
+        "only {quantized} could be written in INT8 or FP16"
+    );
 }
 
 #[test]

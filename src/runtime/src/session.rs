@@ -25,7 +25,8 @@ pub struct SessionOptions {
     /// An engine's threads wait for the next layer by spinning. Faster where the processors have
     /// nothing else to do; costs other work its time where they have.
     pub spin: bool,
-    /// On ONNX Runtime: layers in INT8 are computed as floats of the same values, see
+    /// On ONNX Runtime: layers in INT8 are computed as floats of the very values that their numbers
+    /// stand for, slower than in integers and without ONNX Runtime's own roundings; see
     /// [`EngineOptions::exact_quantization`](tfjet_cpu::EngineOptions::exact_quantization).
     pub exact_quantization: bool,
     /// For how many sets of input shapes buffers are held; those that were not used for longest

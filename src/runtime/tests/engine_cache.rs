@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use common::{Model, f32s};
 use tempfile::TempDir;
-use tfjet_bundle::{Bundle, BundleWriter, EngineHeader};
-use tfjet_core::{DType, Layer};
+use tfjet_bundle::{Bundle, BundleWriter, EngineHeader, SectionKind};
+use tfjet_core::{DType, Layer, Precision, Quantization};
 use tfjet_runtime::{
     EngineCache, EngineKey, EngineOrigin, EngineSet, EngineSetError, MachineKey, NetworkHash,
+    bundle_precision,
 };
 
 fn folder() -> (TempDir, EngineCache) {
@@ -486,4 +487,50 @@ fn a_bundle_without_segments_needs_no_engine() {
     model.output(input);
     let set = locate(&model.bundle(), &cache, None).unwrap();
     assert_eq!(set.origin(), EngineOrigin::Nowhere);
+}
+
+/// The bundle, said to compute in a precision.
+fn said(bundle: &Arc<Bundle>, precision: Precision) -> Arc<Bundle> {
+    let mut writer = BundleWriter::from_bundle(bundle).unwrap();
+    for segment in [0, 1] {
+        let target = &bundle.network_section(segment).unwrap().id.target;
+        let floats = Quantization::floats(&bundle.network(segment).unwrap(), precision);
+        writer
+            .add_postcard(SectionKind::Quantization, target, segment, &floats)
+            .unwrap();
+    }
+    Arc::new(Bundle::from_bytes(writer.to_bytes().unwrap()).unwrap())
+}
+
+#[test]
+fn of_several_precisions_the_bundles_own_is_taken() {
+    let (_folder, cache) = folder();
+    let open = model().bundle();
+    let halves = said(&open, Precision::Fp16);
+    for (bundle, own) in [
+        (&open, None),
+        (&halves, Some(tfjet_tensorrt::Precision::Fp16)),
+        (
+            &said(&open, Precision::Fp32),
+            Some(tfjet_tensorrt::Precision::Fp32),
+        ),
+    ] {
+        assert_eq!(bundle_precision(bundle).unwrap(), own);
+    }
+    for bundle in [&open, &halves] {
+        prepare(bundle, &cache, "fp32");
+        assert_eq!(locate(bundle, &cache, None).unwrap().precision(), "fp32");
+        prepare(bundle, &cache, "fp16");
+        prepare(bundle, &cache, "int8");
+    }
+    let line = refusal(locate(&open, &cache, None));
+    assert!(
+        line.contains("prepared in fp32 and fp16 and int8"),
+        "{line}"
+    );
+    assert_eq!(locate(&halves, &cache, None).unwrap().precision(), "fp16");
+    for precision in ["fp32", "fp16", "int8"] {
+        let located = locate(&halves, &cache, Some(precision)).unwrap();
+        assert_eq!(located.precision(), precision);
+    }
 }

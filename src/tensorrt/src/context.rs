@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tfjet_cuda::{Access, Region, Scope};
 
-use crate::sys::{ByReference, Dims, Owned, Profiler};
+use crate::sys::{ByReference, Dims, Family, Owned, Profiler};
 use crate::{Engine, LayerReport, TensorRtError};
 
 /// An engine with memory of its own to run in (`IExecutionContext`). It keeps its engine.
@@ -118,8 +118,9 @@ impl ExecutionContext {
                     |s| &s.execution_context.set_input_shape,
                     (name, ByReference(&dims)),
                 )
-            }
-        } else {
+            }?;
+        }
+        if !self.by_name || self.has_bindings_of_profiles() {
             let binding = self.binding(tensor)?;
             // SAFETY: as above.
             unsafe {
@@ -127,8 +128,15 @@ impl ExecutionContext {
                     |s| &s.execution_context.set_binding_dimensions,
                     (binding, &dims),
                 )
-            }
+            }?;
         }
+        Ok(())
+    }
+
+    /// Does the library have bindings of their own for each of several profiles? TensorRT 8.5 then
+    /// tells an output's shape by its binding only.
+    fn has_bindings_of_profiles(&self) -> bool {
+        self.shared.object.api().family == Family::Trt8 && self.engine.profile_count() > 1
     }
 
     /// The present shape of `tensor`, an index into [`Engine::io`].
@@ -147,22 +155,24 @@ impl ExecutionContext {
         let sizes = |dims: Option<Vec<i64>>| -> Option<Vec<usize>> {
             dims?.into_iter().map(|d| usize::try_from(d).ok()).collect()
         };
-        let shape = if self.by_name {
-            // SAFETY: as above.
-            let dims =
-                unsafe { object.call(|s| &s.execution_context.get_tensor_shape, (&facts.c_name,)) };
-            // TensorRT 8.5 may know the shape under the profile's own binding only.
-            match sizes(dims?) {
-                None if self.profile > 0 => sizes(by_binding().ok().flatten()),
-                known => known,
-            }
+        let by_name = if self.by_name {
+            // SAFETY: the context is alive; it is not changed.
+            unsafe { object.call(|s| &s.execution_context.get_tensor_shape, (&facts.c_name,)) }?
         } else {
-            sizes(by_binding()?)
+            None
         };
-        shape.ok_or_else(|| TensorRtError::EngineTensor {
+        if let Some(shape) = sizes(by_name.clone()) {
+            return Ok(shape);
+        }
+        let by_binding = match !self.by_name || self.has_bindings_of_profiles() {
+            true => by_binding()?,
+            false => None,
+        };
+        sizes(by_binding.clone()).ok_or_else(|| TensorRtError::EngineTensor {
             tensor: facts.name.clone(),
             reason: format!(
-                "its shape is not known before the inputs' shapes are set (profile {})",
+                "its shape is not known before the inputs' shapes are set (profile {}: by name \
+                 {by_name:?}, by binding {by_binding:?})",
                 self.profile
             ),
         })

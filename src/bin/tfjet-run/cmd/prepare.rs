@@ -93,7 +93,10 @@ fn precision_of(
         let own = engines::default_precision(bundle, None)?;
         let precision = engines::default_precision(bundle, machine.compute_capability)?;
         if precision != own {
-            tracing::warn!("{} has no {own}: the engines are in {precision}", machine.gpu);
+            tracing::warn!(
+                "{} has no {own}: the engines are in {precision}",
+                machine.gpu
+            );
         }
         return Ok(precision);
     };

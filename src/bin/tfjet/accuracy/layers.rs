@@ -9,7 +9,7 @@ use tfjet::core::{LayerPrecision, NetworkSpec, Quantization, Tensor, TensorView}
 use tfjet::runtime::Session;
 
 use super::SignalToNoise;
-use crate::calibration::{Cpu, Progress, Samples, floats, in_memory, is_activation};
+use crate::calibration::{Cpu, Progress, Samples, Weighted, floats, in_memory, is_activation};
 
 /// One tensor, and the layer that makes it.
 #[derive(Debug, Clone, Serialize)]
@@ -57,7 +57,9 @@ struct Probe {
 impl Probe {
     fn new(cpu: &Cpu, writer: &BundleWriter) -> anyhow::Result<Self> {
         let bundle = in_memory(writer)?;
-        let probed = probe(&bundle, &is_activation)?;
+        let probed = probe(&bundle, &|network, id| {
+            is_activation(network, id) && Weighted::new(network).has(id)
+        })?;
         Ok(Self {
             session: cpu.exact(&probed.writer)?,
             tensors: probed.tensors,

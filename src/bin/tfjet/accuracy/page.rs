@@ -264,7 +264,8 @@ fn layers(accuracy: &Accuracy, html: &mut String) {
     let _ = writeln!(
         html,
         "<h2>Layers</h2>\n<p>Signal to quantization noise of what each layer gives, against the same \
-         network in FP32, over {} samples. What comes before a layer adds to its noise.</p>\n\
+         network in FP32, over {} samples. Layers up to the last ones with weights; what comes before a layer adds to its \
+         noise.</p>\n\
          <figure>{}<figcaption><i class=\"int8\"></i> int8 <i class=\"fp16\"></i> fp16 \
          <i class=\"fp32\"></i> fp32; {} dB and more, and equal tensors, at the top</figcaption>\
          </figure>",

@@ -136,7 +136,10 @@ fn odd(tensors: &[ProbedTensor], histograms: &[Histogram]) -> Vec<String> {
         &|count| format!("{count} tensors have the same value in all samples"),
     );
     say(
-        &|it| it.magnitude().is_some_and(|magnitude| magnitude > LARGEST_FP16),
+        &|it| {
+            it.magnitude()
+                .is_some_and(|magnitude| magnitude > LARGEST_FP16)
+        },
         &|count| {
             format!(
                 "{count} tensors have values beyond {LARGEST_FP16}, which FP16 cannot hold; keep \

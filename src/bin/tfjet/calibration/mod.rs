@@ -18,4 +18,4 @@ pub(crate) use flags::{PrecisionArgs, count, parse_percent};
 pub(crate) use numbers::Numbers;
 pub(crate) use progress::Progress;
 pub(crate) use samples::{FEW, SampleKind, Samples, Unreadable};
-pub(crate) use sensitivity::{Ranked, rank};
+pub(crate) use sensitivity::{Ranked, Weighted, rank};

@@ -1,5 +1,7 @@
 //! What INT8 costs, layer by layer: each alone in INT8, all others in 32-bit floats.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use serde::Serialize;
 use tfjet::bundle::{Bundle, BundleWriter};
@@ -32,24 +34,36 @@ pub(crate) struct Ranked {
     pub(crate) place: (usize, usize),
 }
 
-/// The tensors in which the noise is looked at: what the layers that can compute in INT8 give from
-/// which no other such layer takes anything. They lie before sorting and suppression, which would
-/// make noise of a change of order.
-fn heads(network: &NetworkSpec) -> Vec<TensorId> {
-    let mut leads_on: Vec<TensorId> = Vec::new();
-    let mut heads = Vec::new();
-    for layer in network.layers.iter().rev() {
-        let multiplies = quantized_weights(network, layer).is_some();
-        let continues = layer.outputs.iter().any(|id| leads_on.contains(id));
-        if multiplies && !continues {
-            heads.extend(layer.outputs.first());
+/// The tensors of a network up to the last layers that can compute in INT8.
+pub(crate) struct Weighted {
+    /// What those layers give from which no other such layer takes anything. They lie before
+    /// sorting and suppression, which would make noise of a change of order.
+    heads: Vec<TensorId>,
+    /// What such layers read, or what leads there.
+    before: BTreeSet<TensorId>,
+}
+
+impl Weighted {
+    pub(crate) fn new(network: &NetworkSpec) -> Self {
+        let mut before = BTreeSet::new();
+        let mut heads = Vec::new();
+        for layer in network.layers.iter().rev() {
+            let multiplies = quantized_weights(network, layer).is_some();
+            let continues = layer.outputs.iter().any(|id| before.contains(id));
+            if multiplies && !continues {
+                heads.extend(layer.outputs.first());
+            }
+            if multiplies || continues {
+                before.extend(&layer.inputs);
+            }
         }
-        if multiplies || continues {
-            leads_on.extend(&layer.inputs);
-        }
+        Self { heads, before }
     }
-    heads.reverse();
-    heads
+
+    /// Is it one of them?
+    pub(crate) fn has(&self, id: TensorId) -> bool {
+        self.before.contains(&id) || self.heads.contains(&id)
+    }
 }
 
 /// One sample of the reference: the heads, and the answer.
@@ -69,7 +83,7 @@ struct Probe {
 impl Probe {
     fn new(cpu: &Cpu, writer: &BundleWriter, outputs: usize) -> anyhow::Result<Self> {
         let probed = probe(&*in_memory(writer)?, &|network, id| {
-            heads(network).contains(&id)
+            Weighted::new(network).heads.contains(&id)
         })?;
         let heads = probed.tensors.len();
         Ok(Self {
@@ -235,4 +249,52 @@ fn cost(
         }
     }
     Ok((mean.db(), changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use tfjet::core::{DType, Layer, LayerSpec, MatrixOperation, NetworkTensor, Shape, WeightsId};
+
+    use super::*;
+
+    /// x * w -> a, a * w -> b, a -> Softmax -> c
+    fn network() -> NetworkSpec {
+        let shape = Shape::fixed(&[2, 2]);
+        let tensor = |name: &str| NetworkTensor {
+            name: name.into(),
+            dtype: DType::F32,
+            shape: shape.clone(),
+        };
+        let layer = |name: &str, layer: Layer, inputs: &[u32], output: u32| LayerSpec {
+            name: name.into(),
+            layer,
+            inputs: inputs.iter().map(|&id| TensorId(id)).collect(),
+            outputs: vec![TensorId(output)],
+        };
+        let multiply = || Layer::MatrixMultiply {
+            first: MatrixOperation::None,
+            second: MatrixOperation::None,
+        };
+        let weights = WeightsId(0);
+        NetworkSpec {
+            name: "s".into(),
+            tensors: ["x", "w", "a", "b", "c"].map(tensor).to_vec(),
+            inputs: vec![TensorId(0)],
+            outputs: vec![TensorId(3), TensorId(4)],
+            layers: vec![
+                layer("w", Layer::Constant { weights }, &[], 1),
+                layer("first", multiply(), &[0, 1], 2),
+                layer("second", multiply(), &[2, 1], 3),
+                layer("soft", Layer::Softmax { axis: 1 }, &[3], 4),
+            ],
+        }
+    }
+
+    #[test]
+    fn noise_is_looked_at_where_the_last_weights_are() {
+        let weighted = Weighted::new(&network());
+        assert_eq!(weighted.heads, [TensorId(3)]);
+        let has: Vec<bool> = (0..5).map(|id| weighted.has(TensorId(id))).collect();
+        assert_eq!(has, [true, true, true, true, false]);
+    }
 }

@@ -29,7 +29,7 @@ use crate::calibration::{
 /// GPU. Exit code 1 where a limit is not met.
 #[derive(Debug, Args)]
 pub(crate) struct Cmd {
-    /// The model, or a bundle of it in FP32; not needed with --reference bundle-cpu
+    /// The model, or a bundle of it in FP32; not needed with another --reference
     #[arg(value_name = "MODEL", required_unless_present = "reference")]
     model: Option<PathBuf>,
     /// The bundle to measure
@@ -47,7 +47,7 @@ pub(crate) struct Cmd {
     truth: LabelArgs,
     #[command(flatten)]
     matching: MatchArgs,
-    /// What to compare with: the model, or the bundle's own networks in FP32
+    /// What to compare with
     #[arg(long, value_enum)]
     reference: Option<Reference>,
     /// Where the bundle runs; gpu takes the engines of `tfjet-run prepare`
@@ -107,7 +107,11 @@ struct SourceArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Reference {
+    /// The model in FP32
     Model,
+    /// The bundle's own networks in FP32
+    BundleFp32,
+    /// The bundle in its own numbers, computed on the CPU: what a GPU makes of them beside it
     BundleCpu,
 }
 
@@ -157,7 +161,7 @@ impl Cmd {
                 "--max-drop needs true classes: --labels or --labels-from-names".into()
             ));
         }
-        let (reference, compared_with) = self.reference(&cpu, &bundle)?;
+        let (reference, compared_with) = self.reference(&cpu, &bundle, &quantizations)?;
         let Running {
             session,
             numbers,
@@ -303,16 +307,25 @@ impl Cmd {
     }
 
     /// What the bundle is compared with, and words for it.
-    fn reference(&self, cpu: &Cpu, bundle: &Arc<Bundle>) -> anyhow::Result<(Session, String)> {
+    fn reference(
+        &self,
+        cpu: &Cpu,
+        bundle: &Arc<Bundle>,
+        quantizations: &[Option<Quantization>],
+    ) -> anyhow::Result<(Session, String)> {
         let engine = cpu.name();
         let model = match (self.reference, &self.model) {
             (Some(Reference::BundleCpu), _) => {
+                let text = format!("the bundle in its own numbers on {engine}");
+                return Ok((cpu.exact(&emulated(bundle, quantizations)?)?, text));
+            }
+            (Some(Reference::BundleFp32), _) => {
                 let none = vec![None; bundle.segment_count()];
                 let text = format!("the bundle's networks in FP32 on {engine}");
                 return Ok((cpu.exact(&emulated(bundle, &none)?)?, text));
             }
             (_, Some(model)) => model,
-            (_, None) => bail!(Usage("give the model, or --reference bundle-cpu".into())),
+            (_, None) => bail!(Usage("give the model, or --reference bundle-fp32".into())),
         };
         let text = format!("{} in FP32 on {engine}", model.display());
         if is_bundle(model)? {

@@ -47,17 +47,20 @@ impl Method {
     }
 }
 
-/// How many bins hold `percent` of the values.
+/// How many bins hold `percent` of the values. Shares are added up as NumPy does, since in a tail of
+/// single values a sum that is the very percentage decides by its rounding.
 fn percentile(histogram: &Histogram, percent: f64) -> usize {
-    let wanted = histogram.count() as f64 * (percent / 100.0);
-    let mut sum = 0u64;
-    for (index, &count) in histogram.used().iter().enumerate() {
-        sum = sum.saturating_add(count);
-        if sum as f64 >= wanted {
-            return index + 1;
-        }
+    let used = histogram.used();
+    let total = histogram.count() as f64;
+    let mut share = 0.0;
+    let reached = used.iter().position(|&count| {
+        share += count as f64 / total;
+        share >= percent / 100.0
+    });
+    match reached {
+        Some(last) if percent < 100.0 => last + 1,
+        _ => used.len(),
     }
-    histogram.used().len()
 }
 
 impl fmt::Display for Method {

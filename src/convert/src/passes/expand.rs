@@ -26,14 +26,15 @@ pub(super) fn expand(typed: &TypedGraph, options: &RewriteOptions<'_>) -> Option
             continue;
         }
         match Call::of(node) {
-            Some(Call::While { .. }) => {
+            Some(Call::While { body: name, .. }) => {
                 let Some(trips) = called.trips.filter(|trips| is_worth(called, *trips)) else {
                     continue;
                 };
                 let mut state = node.inputs.clone();
                 for pass in 0..trips {
                     let body = called.functions.get(1)?;
-                    state = inliner.inline(body, &state, pass);
+                    let copy = Pass { of: &name, pass };
+                    state = inliner.inline(body, &state, copy);
                 }
                 inliner.replace(id, state);
                 notes.push(match trips {
@@ -48,7 +49,11 @@ pub(super) fn expand(typed: &TypedGraph, options: &RewriteOptions<'_>) -> Option
                 let Some(branch) = branch(typed.fact(*index), called.functions.len()) else {
                     continue;
                 };
-                let results = inliner.inline(called.functions.get(branch)?, arguments, 0);
+                let results = inliner.inline(
+                    called.functions.get(branch)?,
+                    arguments,
+                    Pass { of: "", pass: 0 },
+                );
                 inliner.replace(id, results);
                 notes.push(format!(
                     "condition `{}` is known: its other side is dropped",
@@ -85,6 +90,13 @@ fn branch(index: &WireFact, count: usize) -> Option<usize> {
     Some(usize::try_from(number).map_or(last, |number| number.min(last)))
 }
 
+/// A function that is written out, and which of its copies it is.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    of: &'a str,
+    pass: u64,
+}
+
 /// A graph into which functions are written out.
 struct Inliner<'a> {
     graph: Graph,
@@ -95,7 +107,13 @@ struct Inliner<'a> {
 impl Inliner<'_> {
     /// Adds the nodes of a function; the wires of its results. Copies after the first have the
     /// number of the pass in their names.
-    fn inline(&mut self, function: &TypedGraph, arguments: &[WireId], pass: u64) -> Vec<WireId> {
+    fn inline(
+        &mut self,
+        function: &TypedGraph,
+        arguments: &[WireId],
+        number: Pass<'_>,
+    ) -> Vec<WireId> {
+        let pass = number.pass;
         let mut places: BTreeMap<NodeId, NodeId> = BTreeMap::new();
         let inputs = function.graph.inputs.iter().zip(arguments);
         let given: BTreeMap<WireId, WireId> =
@@ -122,7 +140,7 @@ impl Inliner<'_> {
             if pass > 0
                 && let Some(call) = function.functions.get(&id)
             {
-                copy_functions(&mut self.graph, &mut copy, call, pass);
+                copy_functions(&mut self.graph, &mut copy, call, number);
             }
             places.insert(id, self.graph.add(copy));
         }
@@ -164,18 +182,20 @@ impl Inliner<'_> {
     }
 }
 
-/// Gives a copied call copies of its functions, since each function is called once.
-fn copy_functions(graph: &mut Graph, node: &mut Node, call: &TypedCall, pass: u64) {
+/// Gives a copied call copies of its functions, since each function is called once. Their names
+/// tell which loop was written out: another one may call functions of the same names.
+fn copy_functions(graph: &mut Graph, node: &mut Node, call: &TypedCall, number: Pass<'_>) {
+    let Pass { of, pass } = number;
     let Some(own) = Call::of(node) else {
         return;
     };
     let mut names = Vec::new();
     for (name, function) in own.functions().into_iter().zip(&call.functions) {
-        let name = format!("{name}/pass{pass}");
+        let name = format!("{name}/{of}/pass{pass}");
         let mut copy = function.graph.clone();
         for (id, inner) in &function.functions {
             if let Some(node) = copy.nodes.get_mut(id.index()) {
-                copy_functions(graph, node, inner, pass);
+                copy_functions(graph, node, inner, number);
             }
         }
         for node in &mut copy.nodes {

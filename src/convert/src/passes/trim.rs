@@ -1,9 +1,9 @@
 //! What loops and conditions compute for nobody is dropped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tfjet_core::{AttrValue, Attrs, DType, Tensor};
+use tfjet_core::{AttrValue, Attrs, Tensor};
 
 use super::simplify::{Rewrite, RewriteOptions};
 use crate::graph::{Call, Function, Graph, Node, NodeId, TypedGraph, WireId};
@@ -25,8 +25,8 @@ pub(super) fn trim(typed: &TypedGraph, options: &RewriteOptions<'_>) -> Option<R
         let read = read_outputs(typed, id);
         let functions: Vec<&TypedGraph> = called.functions.iter().collect();
         match (Call::of(node), functions.as_slice()) {
-            (Some(Call::While { body: name, .. }), [condition, body]) => {
-                trimmer.trim_loop(id, &name, condition, body, read);
+            (Some(call @ Call::While { .. }), [condition, body]) => {
+                trimmer.trim_loop(id, &call, condition, body, read);
             }
             (Some(call), functions) => trimmer.trim_branches(id, &call, functions, &read),
             _ => {}
@@ -70,6 +70,45 @@ fn read_arguments(typed: &TypedGraph, wires: impl Iterator<Item = WireId>) -> BT
     found
 }
 
+/// Puts constants in place of what is known and follows from wires that are dropped, such as their
+/// shapes.
+fn state_known(typed: &TypedGraph, dropped: &BTreeSet<WireId>, changed: &mut Graph) {
+    let mut follows = BTreeSet::new();
+    for &id in &typed.source_order {
+        let mut inputs = typed.graph.node(id).inputs.iter();
+        if inputs.any(|wire| dropped.contains(wire) || follows.contains(&wire.node)) {
+            follows.insert(id);
+        }
+    }
+    let mut made = BTreeMap::new();
+    let mut state = |graph: &mut Graph, wire: WireId| -> WireId {
+        match &typed.fact(wire).value {
+            Some(value) if follows.contains(&wire.node) => *made
+                .entry(wire)
+                .or_insert_with(|| constant(graph, "known", Tensor::clone(value))),
+            _ => wire,
+        }
+    };
+    for &id in &typed.source_order {
+        for index in 0..changed.node(id).inputs.len() {
+            let wire = changed.node(id).inputs[index];
+            changed.nodes[id.index()].inputs[index] = state(changed, wire);
+        }
+    }
+    for index in 0..changed.outputs.len() {
+        let wire = changed.outputs[index].wire;
+        changed.outputs[index].wire = state(changed, wire);
+    }
+}
+
+/// The wires of a function's arguments.
+fn arguments(function: &TypedGraph, indices: &BTreeSet<usize>) -> BTreeSet<WireId> {
+    let inputs = indices
+        .iter()
+        .filter_map(|it| function.graph.inputs.get(*it));
+    inputs.map(|input| input.wire).collect()
+}
+
 struct Trimmer<'a> {
     typed: &'a TypedGraph,
     /// The changed graph, once there is a change.
@@ -86,7 +125,7 @@ impl Trimmer<'_> {
     fn trim_loop(
         &mut self,
         id: NodeId,
-        name: &str,
+        call: &Call,
         condition: &TypedGraph,
         body: &TypedGraph,
         mut read: BTreeSet<usize>,
@@ -112,10 +151,22 @@ impl Trimmer<'_> {
             dropped |= *result != argument;
             *result = argument;
         }
-        if dropped {
-            self.replace(name, changed);
+        let gone: BTreeSet<usize> = unread
+            .iter()
+            .copied()
+            .filter(|index| self.is_open(id, *index))
+            .collect();
+        if gone.is_empty() && !dropped {
+            return;
         }
-        for index in unread {
+        let mut asked = condition.graph.clone();
+        state_known(condition, &arguments(condition, &gone), &mut asked);
+        state_known(body, &arguments(body, &gone), &mut changed);
+        for (name, graph) in call.functions().into_iter().zip([asked, changed]) {
+            self.replace(name, graph);
+        }
+        self.drop_outputs(id, &unread);
+        for index in gone {
             self.drop_input(id, index);
         }
     }
@@ -137,26 +188,48 @@ impl Trimmer<'_> {
             .filter(|index| !read.contains(index))
             .filter(|index| !functions.iter().all(|function| is_known(function, *index)))
             .collect();
-        let mut arguments = BTreeSet::new();
-        for (name, function) in call.functions().into_iter().zip(functions) {
+        let mut needed = BTreeSet::new();
+        for function in functions {
             let outputs = function.graph.outputs.iter().enumerate();
             let wanted = outputs.filter(|(index, _)| read.contains(index));
-            arguments.extend(read_arguments(function, wanted.map(|(_, it)| it.wire)));
+            needed.extend(read_arguments(function, wanted.map(|(_, it)| it.wire)));
+        }
+        let inputs = self.typed.graph.node(id).inputs.len().saturating_sub(1);
+        let gone: BTreeSet<usize> = (0..inputs)
+            .filter(|index| !needed.contains(index) && self.is_open(id, index + 1))
+            .collect();
+        if gone.is_empty() && unread.is_empty() {
+            return;
+        }
+        for (name, function) in call.functions().into_iter().zip(functions) {
+            let mut changed = function.graph.clone();
             if !unread.is_empty() {
-                let mut changed = function.graph.clone();
                 let nothing = nothing(&mut changed);
-                for (index, output) in changed.outputs.iter_mut().enumerate() {
-                    if unread.contains(&index) {
-                        output.wire = nothing;
-                    }
+                for index in &unread {
+                    changed.outputs[*index].wire = nothing;
                 }
-                self.replace(name, changed);
             }
+            state_known(function, &arguments(function, &gone), &mut changed);
+            self.replace(name, changed);
         }
-        let count = self.typed.graph.node(id).inputs.len();
-        for index in (1..count).filter(|index| !arguments.contains(&(index - 1))) {
-            self.drop_input(id, index);
+        self.drop_outputs(id, &unread);
+        for index in gone {
+            self.drop_input(id, index + 1);
         }
+    }
+
+    /// What follows from outputs that keep neither type nor shape is stated.
+    fn drop_outputs(&mut self, id: NodeId, slots: &[usize]) {
+        let slots = slots.iter().filter_map(|slot| u32::try_from(*slot).ok());
+        let dropped = slots.map(|slot| WireId::new(id, slot)).collect();
+        let typed = self.typed;
+        state_known(typed, &dropped, self.graph());
+    }
+
+    /// Is an input something else than a constant?
+    fn is_open(&self, id: NodeId, index: usize) -> bool {
+        let wire = self.typed.graph.node(id).inputs[index];
+        self.typed.fact(wire).value.is_none()
     }
 
     fn replace(&mut self, name: &str, graph: Graph) {
@@ -170,10 +243,6 @@ impl Trimmer<'_> {
     }
 
     fn drop_input(&mut self, id: NodeId, index: usize) {
-        let wire = self.typed.graph.node(id).inputs[index];
-        if self.typed.fact(wire).value.is_some() {
-            return;
-        }
         let made = self.nothing;
         let graph = self.graph();
         let nothing = made.unwrap_or_else(|| nothing(graph));
@@ -184,13 +253,15 @@ impl Trimmer<'_> {
 
 /// A constant that nothing reads.
 fn nothing(graph: &mut Graph) -> WireId {
+    let value = Tensor::from_slice(&[], &[0i32]).unwrap_or_default();
+    constant(graph, "nothing", value)
+}
+
+fn constant(graph: &mut Graph, base: &str, value: Tensor) -> WireId {
     let attrs = Attrs::default()
-        .with("dtype", AttrValue::Type(Some(DType::I32)))
-        .with(
-            "value",
-            AttrValue::Tensor(Tensor::from_slice(&[], &[0i32]).unwrap_or_default()),
-        );
-    let name = format!("nothing/{}", graph.nodes.len());
+        .with("dtype", AttrValue::Type(Some(value.dtype())))
+        .with("value", AttrValue::Tensor(value));
+    let name = format!("{base}/{}", graph.nodes.len());
     let id = graph.add(Node::new(name, "Const", attrs, Vec::new()));
     WireId::new(id, 0)
 }

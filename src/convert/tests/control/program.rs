@@ -21,6 +21,7 @@ enum Layer {
 struct Scope {
     floats: Vec<Var>,
     ints: Vec<Var>,
+    predicates: Vec<Var>,
 }
 
 /// A graph and its outputs: vectors of three floats, and integers.
@@ -254,7 +255,15 @@ impl Program {
     }
 
     fn condition(&mut self, scope: &mut Scope, room: usize) {
-        let predicate = self.predicate(scope);
+        // One that is known from further out may be asked again, on a side or in a loop.
+        let predicate = match (scope.predicates.len(), self.next(3)) {
+            (1.., 0) => {
+                let index = self.next(scope.predicates.len());
+                scope.predicates[index].clone()
+            }
+            _ => self.predicate(scope),
+        };
+        scope.predicates.push(predicate.clone());
         let before = scope.clone();
         for _ in 0..1 + self.next(2) {
             // A second condition on the same predicate may read what the first made.

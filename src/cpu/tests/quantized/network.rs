@@ -261,10 +261,6 @@ impl Network {
             exact_quantization,
             ..EngineOptions::default()
         };
-        if let Ok(dir) = std::env::var("DUMP_ONNX") {
-            std::fs::write(format!("{dir}/m.onnx"), self.onnx()).unwrap();
-            std::fs::write(format!("{dir}/weights"), self.stored().1).unwrap();
-        }
         let blob = Arc::new(self.stored().1);
         let mut engine = Engine::new(library, &self.onnx(), blob, &options).unwrap();
         let inputs = self.inputs.iter();

@@ -8,7 +8,7 @@
 use tfjet_core::{ActivationType, DType, Layer, LayerPrecision, Quantization, TensorId};
 
 use super::writer::{Value, Writer};
-use crate::OnnxError;
+use crate::{OnnxError, padding};
 
 /// What stands for 0 among the stored numbers of a tensor.
 const ZERO: f32 = 128.0;
@@ -160,6 +160,13 @@ impl Writer<'_, '_> {
                 "INT8 with magnitudes of {} output channels, the weights have {}",
                 magnitudes.len(),
                 channels.own
+            )));
+        }
+        if !(channels.own..channels.own.saturating_add(padding::ALIGNMENT)).contains(&channels.made)
+        {
+            return Err(self.fail(format!(
+                "the weights have {} output channels, the output {}",
+                channels.own, channels.made
             )));
         }
         let scales = self.scales(magnitudes, channels)?;

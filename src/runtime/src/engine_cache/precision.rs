@@ -34,10 +34,9 @@ pub fn segment_numbers(
     network: &NetworkSpec,
 ) -> Result<Option<Quantization>, BundleError> {
     Ok(match bundle.quantization(segment)? {
-        None if bundle_precision(bundle)? == Some(Precision::Int8) => Some(Quantization::floats(
-            network,
-            tfjet_core::Precision::Fp16,
-        )),
+        None if bundle_precision(bundle)? == Some(Precision::Int8) => {
+            Some(Quantization::floats(network, tfjet_core::Precision::Fp16))
+        }
         quantization => quantization,
     })
 }

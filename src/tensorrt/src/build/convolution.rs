@@ -1,8 +1,8 @@
 use tfjet_core::{Layer, PaddingMode};
 
 use super::writer::Writer;
-use crate::TensorRtError;
 use crate::network::{Convolved, Kernel, Window};
+use crate::{Flavor, TensorRtError};
 
 type Done = Result<(), TensorRtError>;
 
@@ -77,6 +77,10 @@ fn convolve(
         .filter(|_| groups > 0 && !size.contains(&0))
         .ok_or_else(|| w.fail("groups and kernel sizes are at least 1"))?;
     let kernel = match w.int8_channels() {
+        // TensorRT-RTX has no INT8 kernels for groups, and makes one dense kernel of them.
+        Some(channels) if groups > 1 && w.network.version().flavor == Flavor::TensorRtRtx => {
+            Kernel::Weights(w.rounded_floats(kernel, channels, input.dtype)?)
+        }
         Some(channels) => {
             let axis = usize::from(transposed);
             let rounded = w.rounded_weights(kernel, axis, channels, input.dtype)?;

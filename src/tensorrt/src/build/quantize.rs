@@ -1,10 +1,10 @@
 //! Explicit quantization: tensors that are rounded to 8 bits where they are made, and weights.
 
-use tfjet_core::{Quantization, Tensor, TensorId, WeightsId};
+use tfjet_core::{Quantization, Tensor, TensorError, TensorId, WeightsId};
 
 use super::weights::owned;
 use super::writer::{Value, Writer};
-use crate::network::{Network, TensorRef};
+use crate::network::{Network, TensorRef, Weights};
 use crate::{DataType, TensorRtError};
 
 /// `value` rounded to the 8-bit numbers of -`range` to `range`, in its own type.
@@ -65,6 +65,46 @@ impl<'n> Writer<'n, '_, '_> {
         }
     }
 
+    /// The weights `id` as floats of `dtype` that 8-bit numbers stand for, by the largest magnitudes
+    /// of the output channels, which axis 0 counts.
+    pub(super) fn rounded_floats(
+        &self,
+        id: WeightsId,
+        channels: &[f32],
+        dtype: DataType,
+    ) -> Result<Weights<'static>, TensorRtError> {
+        let view = self.weights_view(id)?;
+        let fail = |error: TensorError| self.fail(error.to_string());
+        let mut values = view.as_slice::<f32>().map_err(fail)?.to_vec();
+        let count = view.shape().first().copied().unwrap_or(0);
+        self.expect_channels(channels, count)?;
+        let each = values.len().checked_div(count).unwrap_or(0).max(1);
+        for (values, &range) in values.chunks_mut(each).zip(channels) {
+            for value in values {
+                *value = match range {
+                    0.0 => 0.0,
+                    range => {
+                        let number = *value * Quantization::LARGEST / range;
+                        let number = number.clamp(-Quantization::LARGEST, Quantization::LARGEST);
+                        number.round_ties_even() * range / Quantization::LARGEST
+                    }
+                };
+            }
+        }
+        let rounded = Tensor::from_slice(view.shape(), &values).map_err(fail)?;
+        owned(rounded, dtype).map_err(|reason| self.fail(reason))
+    }
+
+    fn expect_channels(&self, channels: &[f32], count: usize) -> Result<(), TensorRtError> {
+        match count == channels.len() {
+            true => Ok(()),
+            false => Err(self.fail(format!(
+                "its quantization is of {} channels, its weights of {count}",
+                channels.len()
+            ))),
+        }
+    }
+
     /// The weights `id`, rounded to 8 bits by the largest magnitudes of the output channels, which
     /// `axis` counts, as floats of `dtype`.
     pub(super) fn rounded_weights(
@@ -76,12 +116,7 @@ impl<'n> Writer<'n, '_, '_> {
     ) -> Result<Value<'n>, TensorRtError> {
         let shape = self.weights_view(id)?.shape().to_vec();
         let count = shape.get(axis).copied().unwrap_or(0);
-        if count != channels.len() {
-            return Err(self.fail(format!(
-                "its quantization is of {} channels, its weights of {count}",
-                channels.len()
-            )));
-        }
+        self.expect_channels(channels, count)?;
         let weights = self.weights(id, DataType::Float)?;
         let layer = self.network.add_constant(&shape, weights)?;
         let weights = self.value("constant", layer, DataType::Float)?;

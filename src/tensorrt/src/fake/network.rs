@@ -206,11 +206,11 @@ extern "C" fn add_scaled(_this: *mut c_void) -> *mut c_void {
         &[(|s| &s.quantize_layer.set_axis, set_axis as *const c_void)],
     );
     let own = layer(&own, &[], number);
-    // SAFETY: both are fake objects, alive for good.
-    unsafe {
-        let from = own.cast::<super::Object>();
-        (*made.cast::<super::Object>()).own = (*from).implementation;
-    }
+    // SAFETY: a fake object, alive for good.
+    let from = unsafe { own.cast::<super::Object>().read() };
+    // SAFETY: as above, and nobody else has it yet.
+    let made_of = unsafe { &mut *made.cast::<super::Object>() };
+    made_of.own = from.implementation;
     made
 }
 

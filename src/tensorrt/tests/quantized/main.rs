@@ -7,7 +7,7 @@ mod model;
 
 use std::path::Path;
 
-use model::{classifier, detector, heavy};
+use model::{classifier, depthwise, detector, heavy};
 use tfjet_core::{LayerPrecision, Quantization, Tensor};
 use tfjet_tensorrt::{BuildOptions, Flavor, Library, Precision, QuantizationForm, build_engine};
 
@@ -67,6 +67,20 @@ fn weights_in_int8_take_a_byte_each() {
     }
 }
 
+/// In INT8 TensorRT-RTX would make a dense kernel of a depthwise one, a hundred times its size.
+#[test]
+fn depthwise_weights_stay_as_few_as_they_are() {
+    let Some(library) = rtx() else { return };
+    let model = depthwise();
+    let weights: usize = model.weights.iter().map(Tensor::elements).sum();
+    let built = model.build(&library, Precision::Int8, Some(model.quantization(&[])));
+    let bytes = built.unwrap().engine.len();
+    assert!(
+        bytes > weights && bytes < weights * 3 / 2,
+        "{bytes} bytes of {weights} numbers"
+    );
+}
+
 #[test]
 fn fp16_engines_are_as_without_a_quantization() {
     let Some(library) = rtx() else { return };
@@ -114,33 +128,4 @@ fn what_cannot_be_int8_is_named() {
         "network classifier: its quantization does not fit it: it is for 11 layers, the network \
          has 12"
     );
-}
-
-#[test]
-fn probe_sizes() {
-    use model::{fixed, batch, Model, RELU};
-    use tfjet_core::*;
-    let Some(library) = rtx() else { return };
-    for kind in 0..10 {
-    let mut m = Model::default();
-    let d = |n: usize| match kind { 3 => batch(&[8, n, 16, 16]), _ => fixed(&[8, n, 16, 16]) };
-    let x = m.input(d(512));
-    let sum = Layer::ElementWise { operation: ElementWiseOperation::Sum };
-    let y = match kind {
-        0 => m.convolution("a", x, &[512, 512, 3, 3], (1, 1), d(512)),
-        1 | 3 => { let a = m.convolution("a", x, &[512, 512, 3, 3], (1, 1), d(512)); let r = m.add("r", RELU, &[a], d(512)); m.convolution("b", r, &[256, 512, 3, 3], (1, 1), d(256)) }
-        2 => { let a = m.convolution("a", x, &[512, 512, 3, 3], (1, 1), d(512)); m.add("r", RELU, &[a], d(512))}
-        4 => { let a = m.convolution("a", x, &[512, 512, 1, 1], (1, 1), d(512)); let r = m.add("r", RELU, &[a], d(512)); m.convolution("b", r, &[256, 512, 1, 1], (1, 1), d(256)) }
-        5 => { let a = m.convolution("a", x, &[512, 1, 3, 3], (1, 512), d(512)); let r = m.add("r", RELU, &[a], d(512)); m.convolution("b", r, &[1024, 512, 3, 3], (1, 1), d(1024)) }
-        6 => { let a = m.convolution("a", x, &[512, 512, 3, 3], (1, 1), d(512)); let r = m.add("r", sum, &[a, x], d(512)); m.convolution("b", r, &[256, 512, 3, 3], (1, 1), d(256)) }
-        7 => { let c = Layer::Activation { kind: ActivationType::Clip, alpha: 0.0, beta: 6.0 }; let a = m.convolution("a", x, &[512, 512, 3, 3], (1, 1), d(512)); let r = m.add("r", c, &[a], d(512)); m.convolution("b", r, &[256, 512, 3, 3], (1, 1), d(256)) }
-        8 => { let a = m.convolution("a", x, &[512, 512, 3, 3], (1, 1), d(512)); m.convolution("b", a, &[256, 512, 3, 3], (1, 1), d(256)) }
-        _ => { let a = m.convolution("a", x, &[24, 512, 1, 1], (1, 1), d(24)); m.convolution("b", a, &[4096, 24, 3, 3], (1, 1), d(4096)) }
-    };
-    m.spec.outputs = vec![y];
-    m.spec.name = "m".into();
-    let sizes: Vec<usize> = [Precision::Fp32, Precision::Fp16, Precision::Int8].map(|p| m.build(&library, p.into(), Some(m.quantization(&[]))).unwrap().engine.len()).to_vec();
-    let w: usize = m.weights.iter().map(|w| w.elements()).sum();
-    eprintln!("{kind}: weights {w}: {sizes:?}");
-    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn fixed(sizes: &[usize]) -> Vec<Dim> {
 }
 
 /// Sizes with an open batch.
-pub(crate) fn batch(sizes: &[usize]) -> Vec<Dim> {
+fn batch(sizes: &[usize]) -> Vec<Dim> {
     let mut dims = fixed(sizes);
     dims[0] = Dim::Symbolic("n".into());
     dims
@@ -323,5 +323,18 @@ pub(crate) fn heavy(product: bool) -> Model {
     };
     m.spec.outputs = vec![y];
     m.spec.name = "heavy".into();
+    m
+}
+
+/// A depthwise convolution of 512 channels, ReLU, and a convolution with many weights.
+pub(crate) fn depthwise() -> Model {
+    let mut m = Model::default();
+    let dims = |channels| fixed(&[8, channels, 16, 16]);
+    let x = m.input(dims(512));
+    let a = m.convolution("a", x, &[512, 1, 3, 3], (1, 512), dims(512));
+    let a = m.add("a/relu", RELU, &[a], dims(512));
+    let y = m.convolution("b", a, &[1024, 512, 3, 3], (1, 1), dims(1024));
+    m.spec.outputs = vec![y];
+    m.spec.name = "depthwise".into();
     m
 }

@@ -300,7 +300,10 @@ mod tests {
             ("Four wide channel vectorized row major Int8 format", "INT8"),
             ("Row major linear INT8 format", "INT8"),
             ("Row major linear UINT8 format", "UINT8"),
-            ("Sixteen wide channel vectorized row major FP16 format", "FP16"),
+            (
+                "Sixteen wide channel vectorized row major FP16 format",
+                "FP16",
+            ),
             ("Row major Int32", "INT32"),
         ] {
             let rows = rows(&layer("k", format, 32, 32, 1), &[]).unwrap();

@@ -21,7 +21,7 @@ fn manifest(inputs: &[&str], has_image: bool) -> Manifest {
             })
             .collect(),
         outputs: Vec::new(),
-        preprocess: has_image.then(|| Preprocess {
+        preprocess: has_image.then_some(Preprocess {
             input: 0,
             width: 4,
             height: 4,

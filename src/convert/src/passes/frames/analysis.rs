@@ -1,17 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use tfjet_core::AttrValue;
 
 use super::super::prune::{needed, topological};
 use super::ControlFlowError;
+use super::choice::Choice;
+use super::conditions::{Alive, Conditions, MAX_VALUES};
 use crate::graph::{Graph, NodeId, WireId, output_count};
-
-/// A predicate and the value that it has: 0 or 1 of a truth value, else the number of a branch.
-pub(super) type Literal = (WireId, u32);
-
-/// The literals under which something is alive.
-pub(super) type Alive = Rc<BTreeSet<Literal>>;
 
 /// A while frame.
 #[derive(Debug, Clone)]
@@ -24,19 +19,7 @@ pub(super) struct Frame {
     pub(super) headers: Vec<NodeId>,
 }
 
-/// How a `Merge` comes by its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Choice {
-    /// It is input number so.
-    Input(usize),
-    /// It depends on a predicate: an index in [`Analysis::choices`] for each of its values.
-    Split {
-        predicate: WireId,
-        branches: Vec<usize>,
-    },
-}
-
-/// Frames and literals of a graph's nodes.
+/// Frames of a graph's nodes, and when each is alive.
 pub(super) struct Analysis {
     /// Does an output need the node?
     pub(super) needed: Vec<bool>,
@@ -45,13 +28,16 @@ pub(super) struct Analysis {
     pub(super) frame_of: Vec<Option<usize>>,
     /// Does the node follow from constants alone? Such nodes are in no frame by themselves.
     pub(super) frameless: Vec<bool>,
+    pub(super) conditions: Conditions,
     alive: Vec<Alive>,
+    /// When each output of a node is alive that sends its input to one of them.
+    sides: BTreeMap<NodeId, Vec<Alive>>,
     /// Choices with the merge that each belongs to.
     pub(super) choices: Vec<(NodeId, Choice)>,
     /// The choice of each merge that carries nothing; `None` where its inputs cannot be told apart.
     pub(super) merges: BTreeMap<NodeId, Option<usize>>,
-    /// Predicates that number branches, with how many there are.
-    numbered: BTreeMap<WireId, u32>,
+    /// Of what enters a frame for all its passes several times, the first one that does.
+    entered: BTreeMap<NodeId, NodeId>,
     fed: BTreeSet<WireId>,
     order: Vec<NodeId>,
 }
@@ -71,6 +57,12 @@ pub(super) fn is_primitive(op: &str) -> bool {
 /// Is the op this primitive, for values or for references?
 pub(super) fn is(graph: &Graph, id: NodeId, primitive: &str) -> bool {
     kind(&graph.node(id).op) == primitive
+}
+
+/// Does the node bring something into a frame for all its passes?
+pub(super) fn is_invariant(graph: &Graph, id: NodeId) -> bool {
+    let constant = graph.node(id).attrs.get("is_constant");
+    is(graph, id, "Enter") && constant == Some(&AttrValue::Bool(true))
 }
 
 impl Analysis {
@@ -96,10 +88,12 @@ impl Analysis {
             frames: Vec::new(),
             frame_of: vec![None; count],
             frameless: vec![false; count],
-            alive: vec![Alive::default(); count],
+            conditions: Conditions::default(),
+            alive: vec![Alive::ALWAYS; count],
+            sides: BTreeMap::new(),
             choices: Vec::new(),
             merges: BTreeMap::new(),
-            numbered: BTreeMap::new(),
+            entered: BTreeMap::new(),
             fed,
             order: Vec::new(),
         };
@@ -123,6 +117,8 @@ impl Analysis {
             }
             before
         });
+        analysis.enter_once(graph, &order);
+        analysis.conditions = Conditions::new(analysis.numbered(graph));
         for &id in &order {
             analysis.live(graph, id);
         }
@@ -237,9 +233,26 @@ impl Analysis {
         frame
     }
 
+    /// Puts down which nodes bring the same into a frame.
+    fn enter_once(&mut self, graph: &Graph, order: &[NodeId]) {
+        let mut first = BTreeMap::new();
+        for &id in order {
+            if is_invariant(graph, id)
+                && let Some(input) = graph.node(id).inputs.first()
+            {
+                let same = (self.canonical(graph, *input), self.frame_of[id.index()]);
+                let same = *first.entry(same).or_insert(id);
+                self.entered.insert(id, same);
+            }
+        }
+    }
+
     /// The wire whose value a wire has.
     pub(super) fn canonical(&self, graph: &Graph, mut wire: WireId) -> WireId {
         loop {
+            if let Some(first) = self.entered.get(&wire.node) {
+                return WireId::new(*first, 0);
+            }
             let node = graph.node(wire.node);
             let passes = matches!(kind(&node.op), "Switch" | "_SwitchN" | "Identity");
             match node.inputs.first() {
@@ -249,137 +262,96 @@ impl Analysis {
         }
     }
 
-    /// The literals under which a wire is alive.
-    pub(super) fn alive(&self, graph: &Graph, wire: WireId) -> Alive {
+    /// Predicates that number branches, with how many there are.
+    fn numbered(&self, graph: &Graph) -> BTreeMap<WireId, u32> {
+        let switches = graph.ids().filter(|id| is(graph, *id, "_SwitchN"));
+        let counts = switches.filter_map(|id| {
+            let node = graph.node(id);
+            let count = output_count(&node.op, &node.attrs).unwrap_or(0);
+            Some((self.canonical(graph, *node.inputs.get(1)?), count))
+        });
+        counts.collect()
+    }
+
+    /// When a wire is alive.
+    pub(super) fn alive(&self, wire: WireId) -> Alive {
         if self.fed.contains(&wire) {
-            return Alive::default();
+            return Alive::ALWAYS;
         }
-        let node = graph.node(wire.node);
-        let own = &self.alive[wire.node.index()];
-        match (kind(&node.op), node.inputs.get(1)) {
-            ("Switch" | "_SwitchN", Some(predicate)) => {
-                let literal = (self.canonical(graph, *predicate), wire.slot);
-                let mut all = BTreeSet::clone(own);
-                all.insert(literal);
-                Rc::new(all)
+        match self.sides.get(&wire.node) {
+            Some(sides) => {
+                let slot = usize::try_from(wire.slot).unwrap_or(usize::MAX);
+                sides.get(slot).copied().unwrap_or(Alive::NEVER)
             }
-            _ => own.clone(),
+            None => self.alive[wire.node.index()],
         }
     }
 
-    /// Finds the literals of a node.
+    /// Finds when a node is alive.
     fn live(&mut self, graph: &Graph, id: NodeId) {
         let node = graph.node(id);
-        let index = id.index();
-        self.alive[index] = match kind(&node.op) {
-            "Enter" => Alive::default(),
+        self.alive[id.index()] = match kind(&node.op) {
+            "Enter" => Alive::ALWAYS,
             "Exit" => {
                 let enters = self.left_frame(graph, id);
-                let enters = enters.map(|frame| self.frames[frame].enters.clone());
+                let enters = enters.map(|frame| self.frames[frame].enters.iter());
                 let inputs = enters.into_iter().flatten();
-                let inputs = inputs.filter_map(|enter| graph.node(enter).inputs.first());
-                let inputs = inputs.map(|wire| self.alive(graph, *wire));
-                union(inputs.collect())
+                let inputs = inputs.filter_map(|enter| graph.node(*enter).inputs.first());
+                let inputs: Vec<Alive> = inputs.map(|wire| self.alive(*wire)).collect();
+                self.conditions.all(inputs)
             }
-            "_SwitchN" => {
-                let count = output_count(&node.op, &node.attrs).unwrap_or(0);
-                if let Some(predicate) = node.inputs.get(1) {
-                    let predicate = self.canonical(graph, *predicate);
-                    self.numbered.insert(predicate, count);
-                }
-                self.joined(graph, id)
-            }
-            "Merge" if self.is_header(graph, id) => Alive::default(),
+            "Switch" | "_SwitchN" => self.switched(graph, id),
+            "Merge" if self.is_header(graph, id) => Alive::ALWAYS,
             "Merge" => self.merged(graph, id),
             _ => self.joined(graph, id),
         };
     }
 
-    /// The literals of all inputs.
-    fn joined(&self, graph: &Graph, id: NodeId) -> Alive {
+    /// When all inputs are alive.
+    fn joined(&mut self, graph: &Graph, id: NodeId) -> Alive {
         let node = graph.node(id);
-        let data = node.inputs.iter().map(|wire| self.alive(graph, *wire));
-        let control = node.control.iter().map(|from| &self.alive[from.index()]);
-        union(data.chain(control.cloned()).collect())
+        let data = node.inputs.iter().map(|wire| self.alive(*wire));
+        let control = node.control.iter().map(|from| self.alive[from.index()]);
+        let all: Vec<Alive> = data.chain(control).collect();
+        self.conditions.all(all)
     }
 
-    /// How many values a predicate has.
-    pub(super) fn values(&self, predicate: WireId) -> u32 {
-        self.numbered.get(&predicate).copied().unwrap_or(2)
+    fn switched(&mut self, graph: &Graph, id: NodeId) -> Alive {
+        let own = self.joined(graph, id);
+        if let Some(predicate) = graph.node(id).inputs.get(1) {
+            let predicate = self.canonical(graph, *predicate);
+            let values = self.conditions.values(predicate);
+            if values > MAX_VALUES {
+                return Alive::UNKNOWN;
+            }
+            let sides = (0..values).map(|value| {
+                let literal = self.conditions.literal(predicate, value);
+                self.conditions.all([own, literal])
+            });
+            let sides = sides.collect();
+            self.sides.insert(id, sides);
+        }
+        own
     }
 
-    /// Is it the number of a branch, no truth value?
-    pub(super) fn is_numbered(&self, predicate: WireId) -> bool {
-        self.numbered.contains_key(&predicate)
-    }
-
+    /// Where an input of a merge is alive. One that cannot be told is for the merge's readers.
     fn merged(&mut self, graph: &Graph, id: NodeId) -> Alive {
         let node = graph.node(id);
-        let control = node
+        let control: Vec<Alive> = node
             .control
             .iter()
-            .map(|from| self.alive[from.index()].clone());
-        let control = union(control.collect());
-        let inputs = node.inputs.iter().enumerate();
-        let inputs = inputs.map(|(index, wire)| {
-            let alive = self.alive(graph, *wire);
-            (index, BTreeSet::clone(&alive))
-        });
-        let inputs: Vec<(usize, BTreeSet<Literal>)> = inputs
-            .filter(|(_, alive)| {
-                let predicates: BTreeSet<WireId> = alive.iter().map(|(of, _)| *of).collect();
-                predicates.len() == alive.len()
-            })
+            .map(|from| self.alive[from.index()])
             .collect();
-        let chosen = self.choose(id, inputs);
-        self.merges
-            .insert(id, chosen.as_ref().map(|(choice, _)| *choice));
-        let left = chosen.map(|(_, left)| left).unwrap_or_default();
-        union(vec![Rc::new(left), control])
-    }
-
-    /// How one of `inputs` is chosen, and the literals that are left.
-    fn choose(
-        &mut self,
-        merge: NodeId,
-        inputs: Vec<(usize, BTreeSet<Literal>)>,
-    ) -> Option<(usize, BTreeSet<Literal>)> {
-        if let [(index, alive)] = inputs.as_slice() {
-            self.choices.push((merge, Choice::Input(*index)));
-            return Some((self.choices.len() - 1, alive.clone()));
-        }
-        let predicates: Vec<WireId> = inputs.first()?.1.iter().map(|(of, _)| *of).collect();
-        for predicate in predicates {
-            let side = |value: u32| -> Vec<(usize, BTreeSet<Literal>)> {
-                let inputs = inputs.iter();
-                let side = inputs.filter(|(_, alive)| alive.contains(&(predicate, value)));
-                side.map(|(index, alive)| {
-                    let mut alive = alive.clone();
-                    alive.remove(&(predicate, value));
-                    (*index, alive)
-                })
-                .collect()
-            };
-            let sides: Vec<_> = (0..self.values(predicate)).map(side).collect();
-            let placed: usize = sides.iter().map(Vec::len).sum();
-            if sides.iter().any(Vec::is_empty) || placed < inputs.len() {
-                continue;
-            }
-            let chosen = sides.into_iter().map(|side| self.choose(merge, side));
-            let chosen: Vec<(usize, BTreeSet<Literal>)> = chosen.collect::<Option<_>>()?;
-            let left = chosen.first()?.1.clone();
-            if chosen.iter().any(|(_, other)| *other != left) {
-                return None;
-            }
-            let branches = chosen.into_iter().map(|(choice, _)| choice).collect();
-            let choice = Choice::Split {
-                predicate,
-                branches,
-            };
-            self.choices.push((merge, choice));
-            return Some((self.choices.len() - 1, left));
-        }
-        None
+        let inputs: Vec<Alive> = node.inputs.iter().map(|wire| self.alive(*wire)).collect();
+        let choice = self.chosen(id, &inputs);
+        self.merges.insert(id, choice);
+        let one = match self.conditions.any(inputs) {
+            Alive::NEVER => Alive::NEVER,
+            one if choice.is_some() => one,
+            _ => Alive::ALWAYS,
+        };
+        let control = self.conditions.all(control);
+        self.conditions.all([one, control])
     }
 
     pub(super) fn error(
@@ -397,22 +369,4 @@ impl Analysis {
             reason: reason.into(),
         }
     }
-}
-
-fn union(sets: Vec<Alive>) -> Alive {
-    let mut sets = sets.into_iter();
-    let Some(mut all) = sets.next() else {
-        return Alive::default();
-    };
-    for set in sets {
-        if set.is_subset(&all) {
-            continue;
-        }
-        if all.is_subset(&set) {
-            all = set;
-        } else {
-            all = Rc::new(all.union(&set).copied().collect());
-        }
-    }
-    all
 }

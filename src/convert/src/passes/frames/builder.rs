@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tfjet_core::{AttrValue, Attrs};
 
 use super::Failure;
-use super::analysis::{Alive, Analysis, Choice, Literal, is};
+use super::analysis::{Analysis, is, is_invariant};
+use super::choice::Choice;
+use super::conditions::Alive;
 use super::region::{Key, Kind, Planned, Region};
 use crate::graph::{Function, Graph, MAX_DEPTH, Node, NodeId, WireId};
 
@@ -76,7 +78,7 @@ impl<'a> Builder<'a> {
                 && let (_, Choice::Split { predicate, .. }) = &self.analysis.choices[choice]
             {
                 let predicate = *predicate;
-                let alive = self.analysis.alive(self.graph, WireId::new(merge, 0));
+                let alive = self.analysis.alive(WireId::new(merge, 0));
                 let place = (predicate, alive, self.analysis.frame_of[merge.index()]);
                 same.entry(place).or_default().push((merge, choice));
             }
@@ -107,7 +109,7 @@ impl<'a> Builder<'a> {
     /// The graph, its control flow in functions.
     pub(super) fn run(&mut self) -> Result<Graph, Failure> {
         let root = self.graph.clone();
-        let mut region = Region::new(Kind::Root, None, Alive::default(), root);
+        let mut region = Region::new(Kind::Root, None, Alive::ALWAYS, root);
         let outputs: Vec<WireId> = self.graph.outputs.iter().map(|it| it.wire).collect();
         for (index, wire) in outputs.into_iter().enumerate() {
             region.graph.outputs[index].wire = self.build(&mut region, Key::Wire(wire))?;
@@ -188,7 +190,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Is something computed in `region`, or handed in?
-    fn place(&self, region: &Region, key: Key) -> Result<Place, Failure> {
+    fn place(&mut self, region: &Region, key: Key) -> Result<Place, Failure> {
         let wire = match key {
             Key::Wire(wire) => wire,
             Key::Choice(choice, slot) => {
@@ -226,37 +228,25 @@ impl<'a> Builder<'a> {
         }
         if is_loop && is(self.graph, id, "Enter") {
             return match self.graph.node(id).inputs.first() {
-                Some(input) if self.is_constant(id) => Ok(Place::Outside(Key::Wire(*input))),
+                Some(input) if is_invariant(self.graph, id) => {
+                    Ok(Place::Outside(Key::Wire(*input)))
+                }
                 _ => self.error(
                     id,
                     "only a Merge may read it, since it is there in one pass only",
                 ),
             };
         }
-        let alive = self.analysis.alive(self.graph, wire);
-        if let Kind::Branch(literal) = region.kind
-            && !alive.contains(&literal)
+        let alive = self.analysis.alive(wire);
+        if let Kind::Branch(outside) = region.kind
+            && self.analysis.conditions.implies(outside, alive)
         {
             return Ok(Place::Outside(key));
         }
-        if let Some((predicate, value)) = alive.difference(&region.alive).next() {
-            let value = match (self.analysis.is_numbered(*predicate), value) {
-                (false, 0) => "false".to_owned(),
-                (false, _) => "true".to_owned(),
-                (true, value) => value.to_string(),
-            };
-            let predicate = self.graph.wire_name(*predicate);
-            return self.error(
-                id,
-                format!("it is computed only where `{predicate}` is {value}, and read elsewhere"),
-            );
+        if !self.analysis.conditions.implies(region.alive, alive) {
+            return self.elsewhere(region, id, alive);
         }
         Ok(Place::Here)
-    }
-
-    fn is_constant(&self, enter: NodeId) -> bool {
-        let attrs = &self.graph.node(enter).attrs;
-        attrs.get("is_constant") == Some(&AttrValue::Bool(true))
     }
 
     fn wire(&mut self, region: &mut Region, wire: WireId) -> Result<Step, Failure> {
@@ -394,19 +384,11 @@ impl<'a> Builder<'a> {
             let left = self.graph.node(exit).inputs[0].node;
             return self.error(left, "its frame has no LoopCond");
         };
-        let truth: Literal = (WireId::new(loop_cond, 0), 1);
-        let mut condition = Region::new(
-            Kind::Condition,
-            Some(frame),
-            Alive::default(),
-            Graph::default(),
-        );
-        let mut body = Region::new(
-            Kind::Body,
-            Some(frame),
-            Rc::new(BTreeSet::from([truth])),
-            Graph::default(),
-        );
+        let truth = WireId::new(loop_cond, 0);
+        let goes_on = self.analysis.conditions.literal(truth, 1);
+        let part = |kind, alive| Region::new(kind, Some(frame), alive, Graph::default());
+        let mut condition = part(Kind::Condition, Alive::ALWAYS);
+        let mut body = part(Kind::Body, goes_on);
         let mut inputs = Vec::new();
         let mut next = Vec::new();
         for &header in &info.headers {
@@ -421,7 +403,7 @@ impl<'a> Builder<'a> {
                     .insert(Key::Wire(WireId::new(header, 0)), argument);
             }
         }
-        let truth = self.build(&mut condition, Key::Wire(truth.0))?;
+        let truth = self.build(&mut condition, Key::Wire(truth))?;
         let mut results = Vec::new();
         for following in next {
             results.push(self.build(&mut body, Key::Wire(following))?);

@@ -6,15 +6,17 @@
 //! pass, `LoopCond` says whether there is one, `Exit` takes a tensor out
 //! ([the paper](https://arxiv.org/abs/1805.01772), section 5.2).
 //!
-//! [`Analysis`] finds for each node the frame that it lies in and the literals (predicate and
-//! value) under which it is alive. A graph is structured where the inputs of each `Merge` are told
-//! apart by such literals and what is left when they are taken away is the same for all.
+//! [`Analysis`] finds for each node the frame that it lies in and when it is alive, as a formula
+//! over the values of predicates ([`conditions`]). A graph is structured where such values tell
+//! which input of each `Merge` is alive ([`choice`]), and where nothing is read that is dead.
 //! [`Builder`] then makes a function of the part of a loop before `LoopCond`, of the part behind
 //! it, and of either side of a condition, starting from what is wanted; what a side reads from
 //! outside it is handed in.
 
 mod analysis;
 mod builder;
+mod choice;
+mod conditions;
 mod region;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tfjet_core::{AttrValue, Attrs, DType};
 
-use super::analysis::{Alive, Literal};
+use super::conditions::Alive;
 use crate::graph::{Graph, GraphInput, GraphOutput, Node, NodeId, WireId};
 
 /// Something that a region computes.
@@ -23,8 +23,8 @@ pub(super) enum Kind {
     Condition,
     /// What a loop computes in a pass.
     Body,
-    /// One side of a condition.
-    Branch(Literal),
+    /// One side of a condition, and when what lies outside is run.
+    Branch(Alive),
 }
 
 /// A graph or function while it is built.
@@ -32,7 +32,7 @@ pub(super) struct Region {
     pub(super) kind: Kind,
     /// The frame that its nodes lie in.
     pub(super) frame: Option<usize>,
-    /// The literals under which it runs.
+    /// When it runs.
     pub(super) alive: Alive,
     pub(super) graph: Graph,
     pub(super) memo: BTreeMap<Key, WireId>,

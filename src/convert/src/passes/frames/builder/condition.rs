@@ -9,13 +9,23 @@ impl Builder<'_> {
     ) -> Result<Step, Failure> {
         let (merge, chosen) = &self.analysis.choices[choice];
         let merge = *merge;
+        let the_same = |region: &Region, key: Key| match region.memo.get(&key) {
+            Some(made) => Step::Done(*made),
+            None => Step::Needs(vec![key]),
+        };
+        if let Choice::Split {
+            predicate,
+            branches,
+        } = chosen
+            && let Some(value) = self.analysis.conditions.value(region.alive, *predicate)
+            && let Some(known) = usize::try_from(value).ok().and_then(|it| branches.get(it))
+        {
+            return Ok(the_same(region, Key::Choice(*known, slot)));
+        }
         match *chosen {
             Choice::Input(index) if slot == 0 => {
                 let key = Key::Wire(self.graph.node(merge).inputs[index]);
-                Ok(match region.memo.get(&key) {
-                    Some(made) => Step::Done(*made),
-                    None => Step::Needs(vec![key]),
-                })
+                Ok(the_same(region, key))
             }
             Choice::Input(index) => {
                 let name = &self.graph.node(merge).name;
@@ -67,19 +77,19 @@ impl Builder<'_> {
         };
         let (merge, predicate) = (*merge, *predicate);
         self.deeper(merge)?;
-        let numbered = self.analysis.is_numbered(predicate);
+        let numbered = self.analysis.conditions.is_numbered(predicate);
         // Of a truth value the branch for true comes first.
         let values: Vec<u32> = match numbered {
-            true => (0..self.analysis.values(predicate)).collect(),
+            true => (0..self.analysis.conditions.values(predicate)).collect(),
             false => vec![1, 0],
         };
         let mut sides = Vec::new();
         for value in values {
-            let literal = (predicate, value);
-            let mut alive = BTreeSet::clone(&region.alive);
-            alive.insert(literal);
-            let kind = Kind::Branch(literal);
-            let mut side = Region::new(kind, region.frame, Rc::new(alive), Graph::default());
+            let conditions = &mut self.analysis.conditions;
+            let literal = conditions.literal(predicate, value);
+            let alive = conditions.all([region.alive, literal]);
+            let kind = Kind::Branch(region.alive);
+            let mut side = Region::new(kind, region.frame, alive, Graph::default());
             let mut wires = Vec::new();
             for &(choice, slot) in results {
                 if let (_, Choice::Split { branches, .. }) = &self.analysis.choices[choice]
@@ -124,5 +134,34 @@ impl Builder<'_> {
             inputs: inputs.collect(),
             made: None,
         })
+    }
+
+    /// Something is read where it is not alive.
+    pub(super) fn elsewhere<T>(
+        &mut self,
+        region: &Region,
+        id: NodeId,
+        alive: Alive,
+    ) -> Result<T, Failure> {
+        for predicate in self.analysis.conditions.predicates(alive) {
+            let conditions = &mut self.analysis.conditions;
+            let Some(value) = conditions.value(alive, predicate) else {
+                continue;
+            };
+            if conditions.value(region.alive, predicate) == Some(value) {
+                continue;
+            }
+            let value = match (conditions.is_numbered(predicate), value) {
+                (false, 0) => "false".to_owned(),
+                (false, _) => "true".to_owned(),
+                (true, value) => value.to_string(),
+            };
+            let predicate = self.graph.wire_name(predicate);
+            return self.error(
+                id,
+                format!("it is computed only where `{predicate}` is {value}, and read elsewhere"),
+            );
+        }
+        self.error(id, "it is read where it is not computed")
     }
 }
