@@ -68,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "src/tensorrt/src/config.rs",
     "src/tensorrt/src/context.rs",
     "src/tensorrt/src/engine.rs",
+    "src/tensorrt/src/fake/network.rs",
     "src/tensorrt/src/host_memory.rs",
     "src/tensorrt/src/library.rs",
     "src/tensorrt/src/network/call.rs",

@@ -220,8 +220,8 @@ fn flags_that_cannot_be_are_refused() {
         (
             "convert",
             &model,
-            "--target nano,tx2 --precision fp16",
-            "--precision needs a target",
+            "--target nano,tx2 --precision int8",
+            "nano, tx2 cannot compute in int8",
         ),
         (
             "plan",

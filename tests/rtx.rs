@@ -141,7 +141,10 @@ fn shapes_that_do_not_fit_are_refused() {
             "--shape x=1x3 --shape x=2x3",
             "another --shape has other sizes for `x_0`",
         ),
-        ("--precision int8 --shape x=1x3", "no precision"),
+        (
+            "--precision int4 --shape x=1x3",
+            "expected fp32, fp16 or int8",
+        ),
         ("--shape x=2x3:1x3:4x3", "MIN <= OPT <= MAX"),
     ] {
         let ran = refused(|program| program.words(flags));

@@ -371,8 +371,8 @@ fn unknown_targets_and_idle_flags_are_refused() {
             "x86-rtx, or the path of a TOML file",
         ),
         (
-            "convert --target nano --precision fp16",
-            "--precision needs a target",
+            "convert --target nano --precision int8",
+            "its GPU (SM 5.3) has no INT8 arithmetic",
         ),
         ("convert --shape x=1x3", "--shape needs a target"),
         (

@@ -45,6 +45,8 @@ impl Cpu {
     pub(crate) fn session(&self, bundle: Arc<Bundle>, exact: bool) -> anyhow::Result<Session> {
         let options = SessionOptions {
             threads: self.threads,
+            // Sessions take turns: threads of one that spin would hold up the other.
+            spin: false,
             exact_quantization: exact,
             ..SessionOptions::default()
         };
