@@ -329,7 +329,7 @@ def shapes_text(rows, trained, demands):
         )
         drop = percent(fp32 - ours, count)
         limit = 0.1 if title == "FP16" or name == "shapes-qat" else 0.2
-        found = f"{-drop:+.2f} percent points"
+        found = f"{percent(ours - fp32, count):+.2f} percent points"
         demands.add(f"trained model, {title}: within {limit} % of FP32", found, drop <= limit)
     head = ["", "layers", "right", "top-1", "to FP32, percent points"]
     return table(head + ["the answer of its graph in FP32"], lines)
