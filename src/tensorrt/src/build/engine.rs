@@ -18,7 +18,7 @@ pub struct BuiltEngine {
 }
 
 /// Builds an engine of a network: inputs and outputs are named and typed as
-/// [`build_network`] says.
+/// [`build_network`](super::build_network) says.
 ///
 /// A `timing_cache` of an earlier build makes this one faster; one that does not fit the library
 /// or the GPU is left out with a warning.
