@@ -7,6 +7,7 @@ mod dynamic;
 mod elementwise;
 mod engine;
 mod gather;
+mod matrix_multiply;
 mod numbers;
 mod options;
 mod pooling;
@@ -54,7 +55,7 @@ pub trait WeightsSource {
 
 /// What [`build_network`] makes of a network, as a number: it rises with every change that makes
 /// another engine of the same network, so that engines of before are not taken for ones of now.
-pub const NETWORK_REVISION: u32 = 3;
+pub const NETWORK_REVISION: u32 = 4;
 
 /// Fills a network as the options say: precision, quantization and its form. Its inputs are
 /// `input:0`, `input:1`, ..., its outputs `output:0`, ..., in the specification's order. Where the
@@ -96,6 +97,7 @@ fn fill<'w>(
     let mut written = Written {
         tensors: vec![None; spec.tensors.len()],
         made: Vec::new(),
+        same: Vec::new(),
     };
     let mut inputs = Vec::with_capacity(spec.inputs.len());
     for (index, &id) in spec.inputs.iter().enumerate() {
@@ -245,7 +247,9 @@ fn write(w: &mut Writer<'_, '_, '_>) -> Result<(), TensorRtError> {
         Layer::ElementWise { operation } => elementwise::elementwise(w, *operation),
         Layer::Unary { operation } => unary::unary(w, *operation),
         Layer::Pooling { .. } => pooling::pooling(w),
-        Layer::MatrixMultiply { first, second } => reduce::matrix_multiply(w, *first, *second),
+        Layer::MatrixMultiply { first, second } => {
+            matrix_multiply::matrix_multiply(w, *first, *second)
+        }
         Layer::Softmax { axis } => reduce::softmax(w, *axis),
         Layer::Reduce {
             operation,

@@ -40,7 +40,11 @@ pub(crate) struct PrecisionArgs {
     /// Keep a layer in these floats: its name, or SEGMENT/NAME
     #[arg(long, value_name = "LAYER=fp16|fp32")]
     pub(crate) keep: Vec<Keep>,
-    /// With int8: keep as few layers in fp16 as are needed to lose at most this much, in percent, on
+    /// With int8: numbers of the layers that are not in int8. fp32 is slower, and has an engine whose
+    /// precisions are pinned give what the CPU does
+    #[arg(long, value_name = "fp16|fp32", default_value = "fp16", value_parser = float_precision)]
+    pub(crate) float_layers: Precision,
+    /// With int8: keep as few layers in fp16 (or --float-layers) as are needed to lose at most this much, in percent, on
     /// the samples of --evaluate: of top-1 with true classes, of answers that are those of fp32
     /// without, of fp32's detections with a detector
     #[arg(long, value_name = "PERCENT", requires = "evaluate", value_parser = parse_percent)]
@@ -98,6 +102,13 @@ fn precision(text: &str) -> Result<Precision, String> {
         .ok_or_else(|| "expected fp32, fp16 or int8".into())
 }
 
+fn float_precision(text: &str) -> Result<Precision, String> {
+    match precision(text) {
+        Ok(floats @ (Precision::Fp16 | Precision::Fp32)) => Ok(floats),
+        _ => Err("expected fp16 or fp32".into()),
+    }
+}
+
 /// A number of samples.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -127,6 +138,7 @@ impl PrecisionArgs {
             ("--calibrate", self.calibrate.is_some()),
             ("--max-accuracy-drop", self.max_accuracy_drop.is_some()),
             ("--allow-downgrade", self.allow_downgrade),
+            ("--float-layers", self.float_layers != Precision::Fp16),
         ];
         let given = int8.into_iter().find(|(_, given)| *given);
         if let Some((flag, _)) = given.filter(|_| self.precision != Precision::Int8) {

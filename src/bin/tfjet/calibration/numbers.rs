@@ -164,6 +164,7 @@ impl Numbers<'_> {
             table,
             keep: keep.collect(),
             unchecked: args.unchecked_calibration,
+            fp32: args.float_layers == Precision::Fp32,
         };
         let Placed {
             int8,
@@ -267,7 +268,8 @@ impl Numbers<'_> {
                     kept.len(),
                     ranking.len()
                 );
-                let writer = emulated(bundle, &with_kept(&all, &ranking, kept))?;
+                let quantizations = with_kept(&all, &ranking, kept, args.float_layers);
+                let writer = emulated(bundle, &quantizations)?;
                 let percent = evaluation.loss(&writer, &what)?.percent;
                 evaluations.push(EvaluationReport {
                     kept: kept.len(),
@@ -279,10 +281,11 @@ impl Numbers<'_> {
                 bail!(Failed {
                     code: DIFFERS,
                     text: format!(
-                        "{}: more than {limit} % even with all {} layers in FP16: {:.2} % {} ({:.2} \
+                        "{}: more than {limit} % even with all {} layers in {}: {:.2} % {} ({:.2} \
                          % with all in INT8)",
                         self.path.display(),
                         ranking.len(),
+                        args.float_layers,
                         found.loss,
                         evaluation.measure(),
                         int8.percent
@@ -290,7 +293,7 @@ impl Numbers<'_> {
                 });
             }
             percent = found.loss;
-            keep(lowered, report, &all, &ranking, &found);
+            keep(lowered, report, &all, &ranking, &found, args.float_layers);
         }
         report.search = Some(SearchReport {
             measure: evaluation.measure().into(),
@@ -330,18 +333,22 @@ fn precision_of(lowered: &Lowered, segment: &str, layer: &str) -> Precision {
     }
 }
 
-/// These numbers with some layers of the ranking in FP16.
+/// These numbers with some layers of the ranking in floats.
 fn with_kept(
     all: &[Option<Quantization>],
     ranking: &[Ranked],
     kept: &[usize],
+    floats: Precision,
 ) -> Vec<Option<Quantization>> {
     let mut quantizations = all.to_vec();
     for ranked in kept.iter().filter_map(|place| ranking.get(*place)) {
         let (segment, layer) = ranked.place;
         let quantization = quantizations.get_mut(segment).and_then(Option::as_mut);
         if let Some(precision) = quantization.and_then(|it| it.layers.get_mut(layer)) {
-            *precision = LayerPrecision::Fp16;
+            *precision = match floats {
+                Precision::Fp32 => LayerPrecision::Fp32,
+                _ => LayerPrecision::Fp16,
+            };
         }
     }
     quantizations
@@ -354,15 +361,16 @@ fn keep(
     all: &[Option<Quantization>],
     ranking: &[Ranked],
     found: &Found,
+    floats: Precision,
 ) {
-    lowered.quantizations = with_kept(all, ranking, &found.kept);
+    lowered.quantizations = with_kept(all, ranking, &found.kept, floats);
     report.int8 -= found.kept.len().min(report.int8);
     let kept = found.kept.iter().filter_map(|place| ranking.get(*place));
     report.kept.extend(kept.map(|ranked| KeptReport {
         segment: ranked.segment.clone(),
         layer: ranked.layer.clone(),
         kind: ranked.kind.clone(),
-        precision: Precision::Fp16,
+        precision: floats,
         reason: format!(
             "--max-accuracy-drop: {} of noise alone in INT8",
             db_text(ranked.sqnr_db)

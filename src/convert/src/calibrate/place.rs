@@ -21,6 +21,8 @@ pub struct Choice {
     pub keep: BTreeMap<String, Precision>,
     /// Take the table although it is of another model.
     pub unchecked: bool,
+    /// Layers that are not in INT8 compute in FP32 instead of FP16, but for those of `keep`.
+    pub fp32: bool,
 }
 
 /// A layer that multiplies tensors, or one that was to be kept, in floats.
@@ -61,7 +63,7 @@ pub fn candidates(lowered: &Lowered) -> Vec<(usize, usize)> {
 
 /// Sets [`Lowered::quantizations`]: a layer that can compute in INT8 does so where the range of its
 /// input is known, unless it is to be kept; all others compute in FP16, or in FP32 where that is
-/// asked for.
+/// asked for, of one of them or of all.
 ///
 /// A range is the graph's own, else the table's entry of that segment and tensor, else the table's of
 /// that tensor in other segments (a table may have been made for a target with other segments, and
@@ -87,6 +89,10 @@ pub fn quantize(lowered: &mut Lowered, choice: &Choice) -> Result<Placed, Calibr
             network,
             known: &known,
             keep: &keep,
+            floats: match choice.fp32 {
+                true => LayerPrecision::Fp32,
+                false => LayerPrecision::Fp16,
+            },
             in_function: segment >= lowered.partition.segments.len(),
         };
         let quantization = placing.place(segment, &mut placed);
@@ -203,6 +209,8 @@ struct Placing<'a> {
     network: &'a NetworkSpec,
     known: &'a Known<'a>,
     keep: &'a Keep<'a>,
+    /// What layers that are not in INT8 compute in.
+    floats: LayerPrecision,
     in_function: bool,
 }
 
@@ -212,8 +220,10 @@ const LEAST_RANGE: f32 = 1e-18;
 impl Placing<'_> {
     fn place(&self, segment: usize, placed: &mut Placed) -> Quantization {
         let network = self.network;
-        let mut quantization = Quantization::floats(network, Precision::Fp16);
-        quantization.ranges = self.ranges(segment);
+        let mut quantization = Quantization {
+            ranges: self.ranges(segment),
+            layers: vec![self.floats.clone(); network.layers.len()],
+        };
         let mut rounded: BTreeSet<TensorId> = BTreeSet::new();
         for (index, layer) in network.layers.iter().enumerate() {
             let decided = match (
@@ -225,10 +235,10 @@ impl Placing<'_> {
                 (None, Some(weights)) => {
                     let range = quantization.range(weights.input);
                     self.int8(layer, weights, range)
-                        .map_err(|reason| (LayerPrecision::Fp16, reason))
+                        .map_err(|reason| (self.floats.clone(), reason))
                 }
                 (None, None) => match unable(network, layer) {
-                    Some(reason) => Err((LayerPrecision::Fp16, reason)),
+                    Some(reason) => Err((self.floats.clone(), reason)),
                     None => continue,
                 },
             };

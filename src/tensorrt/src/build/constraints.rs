@@ -17,6 +17,18 @@ pub(super) struct Made<'n> {
     pub(super) layer: LayerRef<'n>,
     /// Its output, of floats.
     pub(super) output: TensorRef<'n>,
+    pub(super) part: Part,
+}
+
+/// What a layer of the library is to the layer of the specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It computes.
+    Computes,
+    /// It moves the input to what computes.
+    Before,
+    /// It moves what was computed to the output.
+    After,
 }
 
 /// What a layer is told.
@@ -46,7 +58,7 @@ pub(super) fn set(numbers: &Numbers<'_>, written: &Written<'_>) -> Result<bool, 
                 precision: None,
                 output: Some(DataType::Float).filter(|_| !is_rounded(numbers, layer)),
             },
-            false => word(numbers, made.of, layer, &fused),
+            false => moved(made.part, word(numbers, made.of, layer, &fused)),
         };
         if word == Word::default() || made.output.is_shape_tensor()? {
             continue;
@@ -73,6 +85,20 @@ pub(super) fn set(numbers: &Numbers<'_>, written: &Written<'_>) -> Result<bool, 
         );
     }
     Ok(int8 + floats > 0)
+}
+
+/// What a part of a layer is told when the layer is told `word`: what moves numbers of 8 bits takes
+/// and gives them, what moves floats does not make others of them.
+fn moved(part: Part, word: Word) -> Word {
+    let precision = match (part, word.precision, word.output) {
+        (Part::After, Some(DataType::Int8), Some(output)) => output,
+        (Part::Before | Part::After, Some(precision), _) => precision,
+        _ => return word,
+    };
+    Word {
+        precision: Some(precision),
+        output: Some(precision),
+    }
 }
 
 /// Is the layer's first result rounded to 8 bits, for some INT8 layer to read?

@@ -6,7 +6,7 @@ use tfjet_core::{
     Layer, LayerPrecision, LayerSpec, NetworkSpec, Quantization, TensorId, quantized_weights,
 };
 
-use super::{BuildOptions, Precision, QuantizationForm};
+use super::{BuildOptions, Precision, QuantizationForm, matrix_multiply};
 use crate::{Flavor, TensorRtError, Version};
 
 /// What the options ask, for a network of a version.
@@ -150,29 +150,32 @@ impl<'a> Numbers<'a> {
             Some(LayerPrecision::Fp16) => Computes::Fp16,
             Some(LayerPrecision::Int8 { channels }) => match self.int8 {
                 Some(Int8::Explicit) => Computes::Int8(channels),
-                Some(Int8::Implicit) if !self.is_product(index) => Computes::Int8(channels),
+                Some(Int8::Implicit) if self.has_ranges_form(index) => Computes::Int8(channels),
                 _ => Computes::Fp16,
             },
         }
     }
 
-    fn is_product(&self, index: usize) -> bool {
-        let layer = self.spec.layers.get(index).map(|layer| &layer.layer);
-        matches!(layer, Some(Layer::MatrixMultiply { .. }))
+    /// Can layer `index`, an INT8 one, be so by ranges?
+    fn has_ranges_form(&self, index: usize) -> bool {
+        self.spec.layers.get(index).is_some_and(|layer| {
+            !matches!(layer.layer, Layer::MatrixMultiply { .. })
+                || matrix_multiply::is_convolution(self.spec, layer)
+        })
     }
 
     /// INT8 layers that implicit quantization leaves in floats.
-    pub(super) fn products(&self) -> impl Iterator<Item = &'a LayerSpec> {
+    pub(super) fn left_in_floats(&self) -> impl Iterator<Item = &'a LayerSpec> {
         let layers = self.quantization.map_or(&[][..], |it| &it.layers);
-        let pairs = self.spec.layers.iter().zip(layers);
-        let wanted = move |(layer, precision): &(&LayerSpec, &LayerPrecision)| {
-            matches!(layer.layer, Layer::MatrixMultiply { .. })
+        let layers = layers.iter().enumerate();
+        let wanted = move |(index, precision): &(usize, &LayerPrecision)| {
+            self.is_implicit()
                 && matches!(precision, LayerPrecision::Int8 { .. })
+                && !self.has_ranges_form(*index)
         };
-        pairs
+        layers
             .filter(wanted)
-            .map(|(layer, _)| layer)
-            .filter(|_| self.int8 == Some(Int8::Implicit))
+            .filter_map(|(index, _)| self.spec.layers.get(index))
     }
 
     /// Could layer `index` compute in INT8, so that a word is needed where it is not to?
@@ -204,6 +207,10 @@ impl<'a> Numbers<'a> {
             let (Computes::Int8(_), [made]) = (self.computes(index), &layer.outputs[..]) else {
                 continue;
             };
+            // What follows the convolution of a product is not next to it.
+            if matches!(layer.layer, Layer::MatrixMultiply { .. }) {
+                continue;
+            }
             let mut readers = (0..)
                 .zip(&self.spec.layers)
                 .filter(|(_, reader)| reader.inputs.contains(made));

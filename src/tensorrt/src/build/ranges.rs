@@ -39,6 +39,12 @@ pub(super) fn set(
             None => without.push(tensor.name.as_str()),
         }
     }
+    for &(tensor, id) in &written.same {
+        made.retain(|other| *other != tensor);
+        if let Some(range) = numbers.range(id) {
+            tensor.set_range(range)?;
+        }
+    }
     let inner = made.len();
     match without.first() {
         None => tracing::info!("{}: {with} tensors have a range", spec.name),
@@ -55,11 +61,12 @@ pub(super) fn set(
             spec.name
         );
     }
-    let products: Vec<&str> = numbers.products().map(|it| it.name.as_str()).collect();
+    let products = numbers.left_in_floats().map(|it| it.name.as_str());
+    let products: Vec<&str> = products.collect();
     if let Some(first) = products.first() {
         tracing::info!(
-            "{}: {} MatrixMultiply layers (`{first}`) compute in floats: there is no INT8 of them by \
-             ranges",
+            "{}: {} MatrixMultiply layers (`{first}`) compute in floats: there is no INT8 of their \
+             kind by ranges",
             spec.name,
             products.len(),
         );

@@ -260,6 +260,75 @@ fn pinned_layers_all_say_what_they_compute_in() {
     }
 }
 
+/// x -> matrix/a -> matrix/relu -> matrix/b, products of matrices in INT8.
+fn products() -> (NetworkSpec, Weights, Quantization) {
+    let mut net = Net(NetworkSpec::default());
+    let x = net.tensor("x", DType::F32);
+    net.0.inputs = vec![x];
+    let weights = Layer::Constant {
+        weights: WeightsId(0),
+    };
+    let weights = net.add("matrix/weights", weights, &[]);
+    let product = |second| Layer::MatrixMultiply {
+        first: MatrixOperation::None,
+        second,
+    };
+    let a = net.add("matrix/a", product(MatrixOperation::None), &[x, weights]);
+    let relu = net.activation("matrix/relu", ActivationType::Relu, a);
+    let second = product(MatrixOperation::Transpose);
+    let b = net.add("matrix/b", second, &[relu, weights]);
+    net.0.outputs = vec![b];
+    for tensor in &mut net.0.tensors {
+        tensor.shape = Shape::fixed(&[2, 2]);
+    }
+    let ramp = Tensor::from_slice(&[2, 2], &[1f32, 2.0, 3.0, 4.0]).unwrap();
+    let layers = net.0.layers.iter().map(|layer| match layer.layer {
+        Layer::MatrixMultiply { .. } => LayerPrecision::Int8 {
+            channels: vec![4.0; 2],
+        },
+        _ => LayerPrecision::Fp32,
+    });
+    let quantization = Quantization {
+        ranges: [1.0, 4.0, 2.0, 3.0, 5.0].map(Some).to_vec(),
+        layers: layers.collect(),
+    };
+    (net.0, Weights([ramp.clone(), ramp]), quantization)
+}
+
+#[test]
+fn products_of_matrices_are_convolutions_by_ranges() {
+    let (spec, weights, quantization) = products();
+    for version in WEAKLY {
+        let options = BuildOptions {
+            quantization: Some(quantization.clone()),
+            ..options(QuantizationForm::Implicit, true)
+        };
+        let builder = builder(version.0, version.1, &[]);
+        build_network(&builder, &spec, &weights, &options).unwrap();
+        let told = told();
+        let expected = [
+            ("matrix/a", FLOAT, FLOAT),
+            ("matrix/a/convolution_2", INT8, FLOAT),
+            ("matrix/a/shuffle_1", INT8, INT8),
+            ("matrix/b", FLOAT, FLOAT),
+            ("matrix/b/convolution_2", INT8, FLOAT),
+            ("matrix/b/shuffle_1", INT8, INT8),
+            ("matrix/relu", FLOAT, None),
+        ];
+        assert_eq!(words(&told), expected, "{version:?}");
+        for (name, range) in [
+            ("matrix/a/shuffle_1", 1.0),
+            ("matrix/a/convolution_2", 2.0),
+            ("matrix/a", 2.0),
+            ("matrix/b/shuffle_1", 3.0),
+            ("matrix/b", 5.0),
+        ] {
+            assert_eq!(told[name].range, Some((-range, range)), "{name}");
+        }
+        assert_eq!(told["matrix/a/convolution_2"].weights, Some(4));
+    }
+}
+
 #[test]
 fn shape_tensors_are_told_nothing() {
     let builder = builder(8, 5, &["sum", "sigmoid", "a"]);

@@ -3,7 +3,7 @@ use tfjet_core::{
     TensorView, WeightsId,
 };
 
-use super::constraints::Made;
+use super::constraints::{Made, Part};
 use super::numbers::{Computes, Numbers};
 use super::types::{Types, is_float};
 use super::weights::{convert, owned};
@@ -36,6 +36,8 @@ pub(super) struct Written<'n> {
     pub(super) tensors: Vec<Option<Value<'n>>>,
     /// The library's layers that make floats.
     pub(super) made: Vec<Made<'n>>,
+    /// Tensors inside of layers with the values of a tensor of the specification.
+    pub(super) same: Vec<(TensorRef<'n>, TensorId)>,
 }
 
 impl<'n> Written<'n> {
@@ -118,10 +120,15 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
     /// The largest magnitudes of the output channels of the layer's weights, where it is told to
     /// compute in INT8 by layers that quantize.
     pub(super) fn int8_channels(&self) -> Option<&'a [f32]> {
-        match self.numbers.computes(self.index) {
+        match self.computes() {
             Computes::Int8(channels) if self.numbers.is_explicit() => Some(channels),
             _ => None,
         }
+    }
+
+    /// In which numbers the layer is to compute.
+    pub(super) fn computes(&self) -> Computes<'a> {
+        self.numbers.computes(self.index)
     }
 
     pub(super) fn fail(&self, reason: impl Into<String>) -> TensorRtError {
@@ -227,6 +234,33 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
         index: usize,
         dtype: DataType,
     ) -> Result<Value<'n>, TensorRtError> {
+        self.made(Part::Computes, kind, layer, index, dtype)
+    }
+
+    /// The first output of a layer just added, which is to what computes as `part` says.
+    pub(super) fn part(
+        &mut self,
+        part: Part,
+        kind: &str,
+        layer: LayerRef<'n>,
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
+        self.made(part, kind, layer, 0, dtype)
+    }
+
+    /// Notes that `value` holds the values of `id`.
+    pub(super) fn same(&mut self, value: Value<'n>, id: TensorId) {
+        self.progress.same.push((value.tensor, id));
+    }
+
+    fn made(
+        &mut self,
+        part: Part,
+        kind: &str,
+        layer: LayerRef<'n>,
+        index: usize,
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
         self.helpers += 1;
         layer.set_name(&format!("{}/{kind}_{}", self.layer.name, self.helpers))?;
         let tensor = layer.output(index)?;
@@ -236,6 +270,7 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
                 of: self.index,
                 layer,
                 output: tensor,
+                part,
             });
         }
         Ok(Value {

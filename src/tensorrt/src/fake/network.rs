@@ -127,16 +127,28 @@ unsafe extern "C" fn is_shape_tensor(this: *mut c_void) -> u8 {
     STATE.with_borrow(|state| u8::from(state.shapes.contains(&state.layers[number].name)))
 }
 
-extern "C" fn dimensions_32(_this: *mut c_void) -> Dims32 {
+/// # Safety
+///
+/// As [`number`].
+unsafe fn axes(this: *mut c_void) -> i32 {
+    // SAFETY: the caller's.
+    let number = unsafe { number(this) };
+    let is_matrix = STATE.with_borrow(|state| state.layers[number].name.starts_with(MATRIX));
+    if is_matrix { 2 } else { 4 }
+}
+
+unsafe extern "C" fn dimensions_32(this: *mut c_void) -> Dims32 {
     Dims32 {
-        count: 4,
+        // SAFETY: called with a fake tensor.
+        count: unsafe { axes(this) },
         sizes: [-1; 8],
     }
 }
 
-extern "C" fn dimensions_64(_this: *mut c_void) -> Dims64 {
+unsafe extern "C" fn dimensions_64(this: *mut c_void) -> Dims64 {
     Dims64 {
-        count: 4,
+        // SAFETY: called with a fake tensor.
+        count: unsafe { axes(this) },
         sizes: [-1; 8],
     }
 }
@@ -290,7 +302,10 @@ unsafe extern "C" fn set_flag(_this: *mut c_void, flag: i32) {
     STATE.with_borrow_mut(|state| state.flags.push(flag));
 }
 
-/// A builder of networks whose tensors are of four axes and whose layers and outputs note what
+/// How the names of layers begin whose output has two axes.
+pub(crate) const MATRIX: &str = "matrix";
+
+/// A builder of networks whose tensors are of four axes, but for [`MATRIX`], and whose layers and outputs note what
 /// they are told; outputs of the layers in `shapes` say that they are shape tensors.
 pub(crate) fn builder(major: u32, minor: u32, shapes: &[&str]) -> Builder {
     let api = super::api(major, minor);

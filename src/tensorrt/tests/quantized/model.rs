@@ -110,7 +110,7 @@ impl Model {
     }
 
     /// `input` times constant weights of \[rows, columns\], or the other way round.
-    fn product(
+    pub(crate) fn product(
         &mut self,
         name: &str,
         input: TensorId,
