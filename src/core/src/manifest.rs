@@ -208,6 +208,28 @@ pub struct BoxColumns {
     pub class: usize,
 }
 
+impl BoxColumns {
+    /// The columns by their names, in order: `x1`, `y1`, `x2`, `y2`, `score`, `class`, and whatever
+    /// else.
+    ///
+    /// # Errors
+    /// The name that is missing.
+    pub fn named<S: AsRef<str>>(names: &[S]) -> Result<Self, &'static str> {
+        let column = |wanted: &'static str| {
+            let mut names = names.iter();
+            names.position(|name| name.as_ref() == wanted).ok_or(wanted)
+        };
+        Ok(Self {
+            x1: column("x1")?,
+            y1: column("y1")?,
+            x2: column("x2")?,
+            y2: column("y2")?,
+            score: column("score")?,
+            class: column("class")?,
+        })
+    }
+}
+
 /// How the conversion went.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {

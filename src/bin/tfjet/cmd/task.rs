@@ -138,20 +138,7 @@ fn parse_channels(text: &str) -> Result<[f32; 3], String> {
 
 fn parse_columns(text: &str) -> Result<BoxColumns, String> {
     let names: Vec<&str> = text.split(',').map(str::trim).collect();
-    let find = |name: &str| {
-        names
-            .iter()
-            .position(|n| *n == name)
-            .ok_or_else(|| format!("column `{name}` is missing"))
-    };
-    Ok(BoxColumns {
-        x1: find("x1")?,
-        y1: find("y1")?,
-        x2: find("x2")?,
-        y2: find("y2")?,
-        score: find("score")?,
-        class: find("class")?,
-    })
+    BoxColumns::named(&names).map_err(|name| format!("column `{name}` is missing"))
 }
 
 impl TaskArgs {

@@ -222,29 +222,13 @@ impl ModelSpec {
                 threshold,
             } => Decoder::DetectRows {
                 output: index(output)?,
-                columns: box_columns(columns)?,
+                columns: BoxColumns::named(columns)
+                    .map_err(|name| format!("decoder columns lack `{name}`"))?,
                 normalized: *normalized,
                 threshold: *threshold,
             },
         })
     }
-}
-
-fn box_columns(names: &[String]) -> Result<BoxColumns, String> {
-    let column = |wanted: &str| {
-        names
-            .iter()
-            .position(|name| name == wanted)
-            .ok_or_else(|| format!("decoder columns lack `{wanted}`"))
-    };
-    Ok(BoxColumns {
-        x1: column("x1")?,
-        y1: column("y1")?,
-        x2: column("x2")?,
-        y2: column("y2")?,
-        score: column("score")?,
-        class: column("class")?,
-    })
 }
 
 impl PreprocessSpec {
