@@ -38,6 +38,9 @@ fn counts(report: &Value) -> BTreeMap<&str, usize> {
         assert_ne!(residual["op"], "", "{residual}");
         add(residual["node"].as_str().unwrap());
     }
+    for replaced in report["replaced"].as_array().unwrap() {
+        add(replaced["node"].as_str().unwrap());
+    }
     names(&report["pruned"]).into_iter().for_each(&mut add);
     counts
 }

@@ -35,7 +35,8 @@ pub use estimate::{
 pub use flops::flops;
 pub use report::{
     BoardReport, CallReport, EvaluationReport, KeptReport, PrecisionReport, RangesReport,
-    RankedReport, Report, ResidualReport, SearchReport, SegmentReport, TargetReport,
+    RankedReport, ReplacedReport, Report, ResidualReport, SearchReport, SegmentReport,
+    TargetReport,
 };
 pub use stages::{ConvertOptions, Lowered, lower_file, lower_source, lower_targets};
 pub use svg::svg;

@@ -59,6 +59,15 @@ pub struct ResidualReport {
     pub reason: String,
 }
 
+/// A node that a pass replaced by an op outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplacedReport {
+    /// Name of the node.
+    pub node: String,
+    /// The op that stands for it, and for others.
+    pub by: String,
+}
+
 /// What the target, and no other, has to do with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BoardReport {
@@ -85,7 +94,7 @@ pub struct CallReport {
 }
 
 /// Where every node of the source graph went. Each stands exactly once in a segment's `nodes` or
-/// `folded`, in `residual`, or in `pruned`.
+/// `folded`, in `residual`, in `replaced`, or in `pruned`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// What the segments are for.
@@ -96,6 +105,8 @@ pub struct Report {
     pub segments: Vec<SegmentReport>,
     /// Nodes that stay outside.
     pub residual: Vec<ResidualReport>,
+    /// Nodes that ops of `added` stand for.
+    pub replaced: Vec<ReplacedReport>,
     /// Nodes outside that stand for no single node of the source: a pass made them.
     pub added: Vec<ResidualReport>,
     /// Loops and conditions, those in functions behind the ones that call them.
@@ -151,6 +162,7 @@ impl Report {
             })
             .collect();
         let mut residual = Vec::new();
+        let mut replaced = Vec::new();
         let mut pruned = Vec::new();
         let went = dispositions(&lowered.typed, &lowered.partition, options);
         for (node, went) in source.iter().zip(went) {
@@ -170,6 +182,10 @@ impl Report {
                     op: node.op.clone(),
                     reason: reason.0,
                 }),
+                Disposition::Replaced(by) => replaced.push(ReplacedReport {
+                    node: node.name.clone(),
+                    by,
+                }),
                 Disposition::Pruned => pruned.push(node.name.clone()),
             }
         }
@@ -181,6 +197,7 @@ impl Report {
             nodes: source.len(),
             segments,
             residual,
+            replaced,
             added: parts.iter().flat_map(added).collect(),
             calls: parts.iter().flat_map(calls).collect(),
             pruned,
@@ -264,6 +281,9 @@ impl Report {
                 &residual.reason,
             );
         }
+        for ReplacedReport { node, by } in &self.replaced {
+            line(node, op(node), "replaced", "", by);
+        }
         for node in &self.pruned {
             line(node, op(node), "pruned", "", "");
         }
@@ -308,6 +328,13 @@ impl Report {
         let _ = writeln!(text, "outside    {} nodes", self.residual.len());
         for ((op, reason), count) in self.top_refusals().into_iter().take(20) {
             let _ = writeln!(text, "  {count:>5}x {op:<24} {reason}");
+        }
+        let mut replaced: BTreeMap<&str, usize> = BTreeMap::new();
+        for node in &self.replaced {
+            *replaced.entry(&node.by).or_default() += 1;
+        }
+        for (by, count) in replaced {
+            let _ = writeln!(text, "replaced   {count} nodes by {by}");
         }
         for added in &self.added {
             let _ = writeln!(text, "added      {} ({})", added.node, added.op);

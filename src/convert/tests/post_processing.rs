@@ -6,6 +6,7 @@ mod detector;
 #[allow(dead_code, reason = "not all of it is used here")]
 mod source;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tfjet_bundle::Bundle;
@@ -389,6 +390,34 @@ fn what_differs_in_a_detail_stays_and_the_report_says_why() {
         notes.contains("post-processing not fused: --keep-post-processing"),
         "{notes}"
     );
+}
+
+#[test]
+fn the_report_says_what_replaces_a_node() {
+    let detector = Detector::default();
+    let nodes = detector.nodes();
+    let options = options(&outputs(&detector), false);
+    let report = Report::new(&lower(&nodes, &options), &options.partition);
+    let replaced = report.replaced.iter();
+    assert!(replaced.clone().all(|it| it.by == OP));
+    let names: BTreeSet<&str> = replaced.map(|it| it.node.as_str()).collect();
+    let mut suppressions = nodes
+        .iter()
+        .filter(|node| node.op.starts_with("NonMaxSuppression"));
+    assert!(suppressions.clone().count() > 1);
+    assert!(suppressions.all(|node| names.contains(node.name.as_str())));
+    for node in &report.residual {
+        let is_left = ["Placeholder", "Const", "Identity"].contains(&node.op.as_str());
+        assert!(is_left, "{node:?}");
+    }
+    let line = format!("replaced   {} nodes by {OP}\n", names.len());
+    let text = report.to_text("model", "graph");
+    assert!(text.contains(&line), "{text}");
+    let lines = report.to_csv();
+    let lines = lines
+        .lines()
+        .filter(|line| line.ends_with(&format!(",replaced,,{OP}")));
+    assert_eq!(lines.count(), names.len());
 }
 
 #[test]

@@ -257,7 +257,7 @@ impl Scope {
                 attrs: node.attrs,
                 inputs: data,
                 control,
-                source: None,
+                ..Node::default()
             });
         }
         Ok(resolved)

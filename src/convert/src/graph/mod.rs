@@ -70,6 +70,8 @@ pub struct Node {
     /// Index in [`Graph::source`] of the node that it stands for; `None` where a pass made it of
     /// several or of none.
     pub source: Option<u32>,
+    /// Indices in [`Graph::source`] of the nodes that a pass replaced by this one.
+    pub replaces: Vec<u32>,
 }
 
 impl Node {
@@ -87,6 +89,7 @@ impl Node {
             inputs,
             control: Vec::new(),
             source: None,
+            replaces: Vec::new(),
         }
     }
 }

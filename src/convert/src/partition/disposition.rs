@@ -14,6 +14,8 @@ pub enum Disposition {
     Folded(usize),
     /// Outside, with the reason.
     Residual(Refusal),
+    /// A pass put an op outside, of this type, in its place or in that of what reads it.
+    Replaced(String),
     /// No output needs it.
     Pruned,
 }
@@ -27,12 +29,16 @@ pub fn dispositions(
 ) -> Vec<Disposition> {
     let source = &typed.graph.source;
     let mut went: Vec<Option<Disposition>> = vec![None; source.len()];
-    for part in parts(typed, partition) {
-        of_part(&part, &mut went);
+    let parts = parts(typed, partition);
+    for part in &parts {
+        of_part(part, &mut went);
     }
     let wanted = typed.graph.outputs.iter().map(|output| output.wire);
     let needed = needed(typed, source, wanted);
     let owners = owners(source, &needed, &went);
+    let replaced = replaced(&parts, source, |index, entry| {
+        went[index].is_none() && owners[index].is_none() && !is_control_flow(&entry.op)
+    });
     let inputs = inputs(&typed.graph);
     let rest = |index: usize, entry: &SourceEntry| -> Disposition {
         if inputs.contains(&index) {
@@ -41,6 +47,8 @@ pub fn dispositions(
             Disposition::Pruned
         } else if let Some(reason) = options.exclusion(&entry.name, &entry.op) {
             Disposition::Residual(reason)
+        } else if let Some(op) = replaced.get(&index) {
+            Disposition::Replaced((*op).to_owned())
         } else if let Some(segment) = owners[index] {
             Disposition::Folded(segment)
         } else if is_control_flow(&entry.op) {
@@ -70,7 +78,8 @@ fn of_part(part: &Part<'_>, went: &mut [Option<Disposition>]) {
     };
     for segment in &part.partition.segments {
         for id in &segment.nodes {
-            set(graph.node(*id).source, Disposition::Node(segment.number));
+            let node = graph.node(*id);
+            set(node.source, Disposition::Node(segment.number));
         }
     }
     for residual in &part.partition.residual {
@@ -133,6 +142,34 @@ fn needed(
         }
     }
     needed
+}
+
+/// The op outside that replaces a node, or what reads it where the node is `gone`.
+fn replaced<'a>(
+    parts: &[Part<'a>],
+    source: &[SourceEntry],
+    gone: impl Fn(usize, &SourceEntry) -> bool,
+) -> BTreeMap<usize, &'a str> {
+    let mut replaced = BTreeMap::new();
+    for part in parts {
+        for residual in &part.partition.residual {
+            let node = part.typed.graph.node(residual.node);
+            let places = node.replaces.iter().filter_map(|it| place(Some(*it)));
+            replaced.extend(places.map(|index| (index, node.op.as_str())));
+        }
+    }
+    let mut open: Vec<(usize, &str)> = replaced.iter().map(|(&it, &op)| (it, op)).collect();
+    while let Some((reader, op)) = open.pop() {
+        let inputs = source.get(reader).into_iter().flat_map(|it| &it.inputs);
+        for from in inputs.filter_map(|from| place(Some(*from))) {
+            let is_gone = source.get(from).is_some_and(|entry| gone(from, entry));
+            if is_gone && !replaced.contains_key(&from) {
+                replaced.insert(from, op);
+                open.push((from, op));
+            }
+        }
+    }
+    replaced
 }
 
 /// For each node that no longer exists: a segment that reads what it made, else one that makes

@@ -32,11 +32,12 @@ pub(super) fn fuse_post_processing(
     let mut graph = typed.graph.clone();
     let mut notes = Vec::with_capacity(found.len());
     for fused in found {
-        let replaced = replaced(typed, fused.redirected()).len();
-        fused.apply(&rows, &mut graph);
+        let replaced = replaced(typed, fused.redirected());
         notes.push(format!(
-            "post-processing fused: {replaced} nodes became one {OP}"
+            "post-processing fused: {} nodes became one {OP}",
+            replaced.len()
         ));
+        fused.apply(&rows, &replaced, &mut graph);
     }
     Some(Rewrite { graph, notes })
 }

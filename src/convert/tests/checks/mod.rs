@@ -363,6 +363,10 @@ pub(crate) fn stands_once(
                     assert_eq!(reasons.get(&index), Some(&reason.0.as_str()), "{place}");
                 }
             }
+            Disposition::Replaced(op) => {
+                assert!(!typed.live[index], "{place} computes something");
+                assert!(typed.graph.nodes.iter().any(|it| it.op == *op), "{place}");
+            }
             Disposition::Pruned => assert!(!source.needed[index], "{place}, but it is needed"),
         }
     }

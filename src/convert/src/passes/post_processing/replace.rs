@@ -295,8 +295,8 @@ impl Fused {
         &self.redirected
     }
 
-    /// Adds the op, and lets what read the post-processing read it.
-    pub(super) fn apply(&self, rows: &Rows<'_>, graph: &mut Graph) -> NodeId {
+    /// Adds the op for the nodes that it replaces, and lets what read them read it.
+    pub(super) fn apply(&self, rows: &Rows<'_>, replaced: &[NodeId], graph: &mut Graph) {
         let typed = rows.view.0;
         let scope = &typed.graph.node(self.first).name;
         let scope = scope.rsplit_once('/').map_or("", |(scope, _)| scope);
@@ -350,12 +350,15 @@ impl Fused {
             attrs.insert("labels", AttrValue::Floats(self.labels.clone()));
         }
         let name = name(graph, "");
-        let id = graph.add(Node::new(name, OP, attrs, inputs));
+        let sources = replaced.iter().map(|id| typed.graph.node(*id).source);
+        let id = graph.add(Node {
+            replaces: sources.flatten().collect(),
+            ..Node::new(name, OP, attrs, inputs)
+        });
         for (&wire, &slot) in &self.redirected {
             let slot = u32::try_from(slot).unwrap_or(u32::MAX);
             graph.redirect(wire, WireId::new(id, slot), Some(id));
         }
-        id
     }
 
     fn window(
