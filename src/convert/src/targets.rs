@@ -170,8 +170,11 @@ mod tests {
             assert_eq!(board.library(), library, "{name}");
             let found = board.compute_capability.map(String::from);
             assert_eq!(found.as_deref(), Some(capability), "{name}");
-            assert_eq!(board.builds(Precision::Int8), int8, "{name}");
-            assert!(board.builds(Precision::Fp16) && board.integrated, "{name}");
+            assert_eq!(board.supports(Precision::Int8), int8, "{name}");
+            assert!(
+                board.supports(Precision::Fp16) && board.integrated,
+                "{name}"
+            );
             assert_eq!(board.dla_cores, dla_cores, "{name}");
             assert_eq!(board.io_coherent, coherent, "{name}");
             assert!(board.jetpack.is_some() && board.memory_gib.is_some());
@@ -180,6 +183,8 @@ mod tests {
             assert!(board.soc.is_some() && board.cpu.is_some(), "{name}");
             assert!(!board.power_modes.is_empty(), "{name}");
         }
+        let cpu = find_target("x86-cpu").unwrap();
+        assert!(cpu.supports(Precision::Fp16) && cpu.supports(Precision::Int8));
         for (name, engine) in [
             ("x86-gpu", EngineKind::TensorRt),
             ("x86-rtx", EngineKind::TensorRtRtx),

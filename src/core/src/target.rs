@@ -44,7 +44,7 @@ pub struct Target {
     /// Of the GPU, where the target means one kind of GPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compute_capability: Option<ComputeCapability>,
-    /// What engines can be built in.
+    /// What a bundle for it can be in.
     pub precisions: Vec<Precision>,
     /// Deep learning accelerators.
     #[serde(default)]
@@ -231,7 +231,7 @@ impl Default for Target {
             glibc: None,
             soc: None,
             compute_capability: None,
-            precisions: vec![Precision::Fp32],
+            precisions: vec![Precision::Fp32, Precision::Fp16, Precision::Int8],
             dla_cores: 0,
             integrated: false,
             io_coherent: true,
@@ -277,8 +277,8 @@ impl Target {
         }
     }
 
-    /// Does the target build engines in this precision?
-    pub fn builds(&self, precision: Precision) -> bool {
+    /// Can a bundle for the target be in this precision?
+    pub fn supports(&self, precision: Precision) -> bool {
         self.precisions.contains(&precision)
     }
 }

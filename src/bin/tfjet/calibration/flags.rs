@@ -6,7 +6,8 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::Args;
 use tfjet::convert::calibrate::Method;
-use tfjet::core::{EngineKind, Precision, Target};
+use tfjet::core::{Precision, Target};
+use tfjet::engines::has_int8;
 use tfjet::exit::Usage;
 
 use super::CpuArgs;
@@ -209,15 +210,18 @@ impl PrecisionArgs {
     }
 }
 
-/// The CPU engine computes in whatever a bundle has; of floats in 32 bits.
+/// FP32 leaves the choice to who builds engines.
 fn has(target: &Target, precision: Precision) -> bool {
-    target.engine == EngineKind::Cpu || precision == Precision::Fp32 || target.builds(precision)
+    precision == Precision::Fp32 || target.supports(precision)
 }
 
+/// Why a target has no INT8.
 fn reason(target: &Target) -> String {
     match target.compute_capability {
-        Some(capability) => format!("its GPU (SM {capability}) has no INT8 arithmetic"),
-        None => format!("{} builds no engines in int8 for it", target.library()),
+        Some(gpu) if !has_int8((gpu.major, gpu.minor)) => {
+            format!("its GPU (SM {gpu}) has no INT8 arithmetic")
+        }
+        _ => "its `precisions` have no int8".into(),
     }
 }
 
@@ -237,6 +241,18 @@ fn lacks(targets: &[Target], lacking: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_without_int8_says_why() {
+        let target = |name: &str| tfjet::convert::find_target(name).unwrap();
+        let said = "its GPU (SM 5.3) has no INT8 arithmetic";
+        assert_eq!(reason(&target("nano")), said);
+        let mut orin = target("agx-orin");
+        assert!(has(&orin, Precision::Int8) && has(&target("x86-cpu"), Precision::Int8));
+        orin.precisions = vec![Precision::Fp16];
+        assert!(has(&orin, Precision::Fp32) && !has(&orin, Precision::Int8));
+        assert_eq!(reason(&orin), "its `precisions` have no int8");
+    }
 
     #[test]
     fn what_is_kept_is_a_name_and_floats() {
