@@ -17,6 +17,7 @@ mod images;
 mod indexed;
 mod matrices;
 mod moving;
+mod planes;
 mod reference;
 
 use case::{Dims, cases};
