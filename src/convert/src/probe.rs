@@ -4,7 +4,7 @@
 //! [`Bundle::select`]. They are for that target alone, and have no engines. Weights and whatever
 //! else stays as it is is not copied before the new bundle is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tfjet_bundle::{Bundle, BundleWriter, SectionId, SectionKind};
@@ -84,9 +84,9 @@ pub fn with_quantization(
     Ok(writer)
 }
 
-/// The same model with more outputs: those tensors of 32-bit floats inside segments that `wanted`
-/// says yes to, but for the constants of [`Layer::Constant`]. The numbers that it computes in stay
-/// as they are, rounded ones of 16 bits too.
+/// The same model with more outputs: those tensors inside segments that `wanted` names for each
+/// network and that are 32-bit floats, but for the constants of [`Layer::Constant`]. The numbers that
+/// it computes in stay as they are, rounded ones of 16 bits too.
 ///
 /// A tensor that is rounded to 8 bits is given as it is after that: in a bundle without INT8 layers
 /// the values are those before rounding, in one with such layers those that are read. An input of a
@@ -100,7 +100,7 @@ pub fn with_quantization(
 /// Where a target is to be chosen first, or a section is missing or damaged.
 pub fn probe(
     bundle: &Bundle,
-    wanted: &dyn Fn(&NetworkSpec, TensorId) -> bool,
+    wanted: &dyn Fn(&NetworkSpec) -> BTreeSet<TensorId>,
 ) -> Result<Probed, ConvertError> {
     let source = Source::new(bundle)?;
     let mut probe = Probe {
@@ -257,8 +257,9 @@ impl Probe {
         segment: u32,
         step: usize,
         network: &mut NetworkSpec,
-        wanted: &dyn Fn(&NetworkSpec, TensorId) -> bool,
+        wanted: &dyn Fn(&NetworkSpec) -> BTreeSet<TensorId>,
     ) {
+        let wanted = wanted(network);
         let given = network.inputs.iter().map(|&id| (id, None));
         let made = network.layers.iter().flat_map(|layer| {
             let is_constant = matches!(layer.layer, Layer::Constant { .. });
@@ -270,7 +271,7 @@ impl Probe {
             let Some(tensor) = network.tensor(id).cloned() else {
                 continue;
             };
-            if tensor.dtype != DType::F32 || !wanted(network, id) {
+            if tensor.dtype != DType::F32 || !wanted.contains(&id) {
                 continue;
             }
             let value = Value {

@@ -40,7 +40,7 @@ pub struct ConvertOptions {
 }
 
 /// A graph in parts, its segments as networks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lowered {
     /// What it is for.
     pub target: Target,

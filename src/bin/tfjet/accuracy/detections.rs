@@ -39,7 +39,9 @@ pub(crate) struct DetectionReport {
     /// Of matched pairs.
     pub(crate) mean_iou: f64,
     pub(crate) max_score_difference: f64,
-    /// Images with lost detections, and how many; the first of them.
+    /// Images with lost detections.
+    pub(crate) lost_images: usize,
+    /// The first of them.
     pub(crate) lost: Vec<LostReport>,
 }
 
@@ -85,6 +87,7 @@ pub(crate) struct Detections {
     just_below: usize,
     sum_iou: f64,
     max_score: f64,
+    lost_images: usize,
     lost: Vec<LostReport>,
 }
 
@@ -98,6 +101,7 @@ impl Detections {
             just_below: 0,
             sum_iou: 0.0,
             max_score: 0.0,
+            lost_images: 0,
             lost: Vec::new(),
         }
     }
@@ -132,6 +136,7 @@ impl Detections {
         shy.retain(|row| row.score < score);
         let near = pairs(&lost, &shy, least);
         self.just_below += near.iter().filter(|(_, found)| found.is_some()).count();
+        self.lost_images += 1;
         if self.lost.len() < MAX_IMAGES {
             self.lost.push(LostReport {
                 sample: sample.into(),
@@ -158,6 +163,7 @@ impl Detections {
                 matched => self.sum_iou / matched as f64,
             },
             max_score_difference: self.max_score,
+            lost_images: self.lost_images,
             lost: self.lost,
         }
     }
@@ -212,6 +218,17 @@ mod tests {
         let report = report(&twice, &twice[..1]);
         assert_eq!((report.matched, report.kept_percent), (1, 50.0));
         assert_eq!(report.lost[0].lost, 1);
+    }
+
+    #[test]
+    fn images_are_counted_beyond_those_that_are_named() {
+        let mut detections = Detections::new(MATCHING);
+        for image in 0..=MAX_IMAGES {
+            detections.add(&image.to_string(), &[row(1, 0.9, 0.0)], &[]);
+        }
+        let report = detections.report();
+        assert_eq!(report.lost_images, MAX_IMAGES + 1);
+        assert_eq!(report.lost.len(), MAX_IMAGES);
     }
 
     #[test]

@@ -11,11 +11,17 @@ const MAX_ELEMENTS: usize = 1 << 20;
 /// Energy of a tensor and of its difference to the reference, over all samples.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(crate) struct SignalToNoise {
-    pub(crate) signal: f64,
-    pub(crate) noise: f64,
-    /// Elements that are no finite number on one side only, or differ as infinities. They are in
-    /// neither sum.
+    signal: f64,
+    noise: f64,
+    /// Elements that are no finite number on one side only, or differ as infinities, or are there on
+    /// one side only. They are in neither sum.
     pub(crate) not_finite: u64,
+}
+
+/// The ratio of signal to quantization noise, 10 log10(signal / noise), in dB; `None` where there is
+/// no noise at all.
+pub(crate) fn db(signal: f64, noise: f64) -> Option<f64> {
+    (noise != 0.0).then(|| (10.0 * (signal / noise).log10()).max(LOWEST_DB))
 }
 
 impl SignalToNoise {
@@ -24,6 +30,7 @@ impl SignalToNoise {
         for (&reference, &ours) in reference.iter().zip(ours) {
             self.add_one(f64::from(reference), f64::from(ours));
         }
+        self.not_finite += reference.len().abs_diff(ours.len()) as u64;
     }
 
     fn add_one(&mut self, reference: f64, ours: f64) {
@@ -35,13 +42,19 @@ impl SignalToNoise {
         }
     }
 
-    /// The ratio of signal to quantization noise, 10 log10(signal / noise), in dB; `None` where
-    /// there is no noise at all.
+    /// The ratio in dB; `None` where there is no noise.
     pub(crate) fn db(&self) -> Option<f64> {
-        if self.noise == 0.0 {
-            return None;
+        db(self.signal, self.noise)
+    }
+
+    /// The noise as a part of the signal: infinite where not all is finite, or all is noise. `None`
+    /// where there is neither.
+    pub(crate) fn noise(&self) -> Option<f64> {
+        match (self.not_finite, self.signal + self.noise) {
+            (0, 0.0) => None,
+            (0, _) => Some(self.noise / self.signal),
+            _ => Some(f64::INFINITY),
         }
-        Some((10.0 * (self.signal / self.noise).log10()).max(LOWEST_DB))
     }
 
     /// Orders from the worst to the best: numbers that are not finite, then the lowest ratio.
@@ -255,6 +268,25 @@ mod tests {
         let mut all = [equal, good, lost, from_nothing];
         all.sort_by_key(SignalToNoise::order);
         assert_eq!(all, [lost, from_nothing, good, equal]);
+    }
+
+    #[test]
+    fn what_is_missing_or_all_noise_is_the_worst() {
+        let noise = |reference: &[f32], ours: &[f32]| {
+            let mut ratio = SignalToNoise::default();
+            ratio.add(reference, ours);
+            ratio.noise()
+        };
+        assert_eq!(noise(&[2.0, 0.0], &[2.0, 1.0]), Some(0.25));
+        assert_eq!(noise(&[0.0], &[0.0]), None);
+        for (reference, ours) in [
+            (&[0.0][..], &[1.0][..]),
+            (&[1.0], &[f32::NAN]),
+            (&[1.0, 2.0], &[1.0]),
+        ] {
+            assert_eq!(noise(reference, ours), Some(f64::INFINITY), "{ours:?}");
+        }
+        assert_eq!(db(1.0, f64::INFINITY), Some(LOWEST_DB));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tfjet::exit::Usage;
 
+use crate::calibration::Samples;
+
 /// Where the true classes of samples come from, beside a list.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LabelArgs {
@@ -192,6 +194,34 @@ impl Truth {
             return usize::try_from(class).ok();
         }
         self.labels.iter().position(|label| label == text)
+    }
+
+    /// Does it fit the samples, and a model of so many classes?
+    ///
+    /// # Errors
+    /// Where no file has a true class, and where one has a class that the model does not have.
+    pub(crate) fn check(&self, samples: &Samples, classes: Option<usize>) -> anyhow::Result<()> {
+        let folder = samples.folder().display();
+        let mut any = false;
+        for file in (0..samples.len()).map(|index| samples.name(index)) {
+            let Some(class) = self.of(&file) else {
+                continue;
+            };
+            any = true;
+            if let Some(classes) = classes.filter(|classes| class >= *classes) {
+                bail!(
+                    "{folder}: {file} has the true class {class}, and the model has {classes}, from 0 \
+                     on: see --label-offset"
+                );
+            }
+        }
+        match any {
+            true => Ok(()),
+            false => bail!(
+                "{folder}: none of the files has a true class, {} for one",
+                samples.name(0)
+            ),
+        }
     }
 
     /// The true class of a file; `None` where it is not known.

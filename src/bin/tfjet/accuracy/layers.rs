@@ -1,15 +1,13 @@
 //! How far the tensors inside the segments lie from those in 32-bit floats.
 
-use anyhow::Context as _;
 use serde::Serialize;
-use tfjet::bundle::{Bundle, BundleWriter};
+use tfjet::bundle::Bundle;
 use tfjet::convert::calibrate::Histogram;
-use tfjet::convert::probe::{ProbedTensor, probe, with_quantization};
-use tfjet::core::{LayerPrecision, NetworkSpec, Quantization, Tensor, TensorView};
-use tfjet::runtime::Session;
+use tfjet::convert::probe::ProbedTensor;
+use tfjet::core::{LayerPrecision, NetworkSpec, Quantization};
 
 use super::SignalToNoise;
-use crate::calibration::{Cpu, Progress, Samples, Weighted, floats, in_memory, is_activation};
+use crate::calibration::{Cpu, Probe, Samples, Weighted, floats};
 
 /// One tensor, and the layer that makes it.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +38,7 @@ pub(crate) struct LayerReport {
 }
 
 /// What [`Layers::run`] gives.
+#[derive(Default)]
 pub(crate) struct Layers {
     /// The worst first.
     pub(crate) reports: Vec<LayerReport>,
@@ -48,31 +47,58 @@ pub(crate) struct Layers {
     pub(crate) unseen: Vec<String>,
 }
 
-struct Probe {
-    session: Session,
-    tensors: Vec<ProbedTensor>,
-    unseen: Vec<String>,
-}
-
-impl Probe {
-    fn new(cpu: &Cpu, writer: &BundleWriter) -> anyhow::Result<Self> {
-        let bundle = in_memory(writer)?;
-        let probed = probe(&bundle, &|network, id| {
-            is_activation(network, id) && Weighted::new(network).has(id)
-        })?;
-        Ok(Self {
-            session: cpu.exact(&probed.writer)?,
-            tensors: probed.tensors,
-            unseen: probed.unseen,
-        })
-    }
-}
-
 /// What is seen of one tensor.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Seen {
     ratio: SignalToNoise,
     histogram: Histogram,
+}
+
+/// A network in the numbers that are looked at.
+struct Segment<'a> {
+    network: NetworkSpec,
+    quantization: Option<&'a Quantization>,
+    /// The range of each tensor that is rounded.
+    rounded: Vec<Option<f32>>,
+}
+
+impl<'a> Segment<'a> {
+    fn new(network: NetworkSpec, quantization: Option<&'a Quantization>) -> Self {
+        let rounded = quantization.map(|quantization| quantization.rounded(&network));
+        Self {
+            rounded: rounded.unwrap_or_default(),
+            network,
+            quantization,
+        }
+    }
+
+    fn report(&self, order: usize, tensor: ProbedTensor, seen: Seen) -> LayerReport {
+        let mut layers = self.network.layers.iter();
+        let layer = layers.position(|layer| layer.outputs.contains(&tensor.tensor));
+        let kind = layer.and_then(|layer| self.network.layers.get(layer));
+        let precision = layer.and_then(|layer| self.quantization?.layers.get(layer));
+        let index = usize::try_from(tensor.tensor.0).ok();
+        let range = index.and_then(|index| *self.rounded.get(index)?);
+        LayerReport {
+            segment: tensor.segment_name,
+            layer: tensor.layer,
+            kind: kind.map_or("input", |spec| spec.layer.kind()).into(),
+            tensor: tensor.name,
+            precision: match precision {
+                Some(LayerPrecision::Int8 { .. }) => "int8",
+                Some(LayerPrecision::Fp16) => "fp16",
+                Some(LayerPrecision::Fp32) | None => "fp32",
+            }
+            .into(),
+            sqnr_db: seen.ratio.db(),
+            not_finite: seen.ratio.not_finite,
+            largest: seen.histogram.magnitude(),
+            range,
+            clipped_percent: range.map(|range| clipped(&seen.histogram, range)),
+            order,
+            histogram: range.is_some().then_some(seen.histogram),
+        }
+    }
 }
 
 impl Layers {
@@ -85,103 +111,44 @@ impl Layers {
         samples: &mut Samples,
         count: usize,
     ) -> anyhow::Result<Self> {
+        let probe = Probe::new(bundle, &|network| Weighted::new(network).tensors())?;
         let none = vec![None; quantizations.len()];
-        let mut reference = Probe::new(cpu, &with_quantization(bundle, &none, false)?)?;
-        let mut ours = Probe::new(cpu, &with_quantization(bundle, quantizations, true)?)?;
-        let first = bundle.manifest()?.outputs.len();
-        let mut seen: Vec<Seen> = Vec::new();
-        seen.resize_with(reference.tensors.len(), Seen::default);
-        let picked = samples.some(count);
-        let mut progress = Progress::new("layers", picked.len());
+        let mut reference = probe.session_in(cpu, &none, false)?;
+        let mut ours = probe.session_in(cpu, quantizations, true)?;
+        let mut seen = vec![Seen::default(); probe.tensors.len()];
         let mut ran = 0;
-        for (done, index) in (1..).zip(picked) {
-            let file = samples.name(index);
-            if let Some(inputs) = samples.read(index)? {
-                let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
-                let expected = reference
-                    .session
-                    .run(&views)
-                    .with_context(|| file.clone())?;
-                let found = ours.session.run(&views).with_context(|| file)?;
-                for (offset, seen) in seen.iter_mut().enumerate() {
-                    let expected = floats(&expected, first + offset).unwrap_or_default();
-                    seen.ratio
-                        .add(expected, floats(&found, first + offset).unwrap_or_default());
-                    seen.histogram.add(expected);
-                }
-                ran += 1;
+        let picked = samples.some(count).into_iter();
+        samples.each(Some("layers"), picked, |sample| {
+            let expected = reference.run(sample.inputs)?;
+            let found = ours.run(sample.inputs)?;
+            for (index, seen) in (probe.first..).zip(&mut seen) {
+                let expected = floats(&expected, index)?;
+                seen.ratio.add(expected, floats(&found, index)?);
+                seen.histogram.add(expected);
             }
-            progress.show(done);
-        }
-        let networks = (0..u32::try_from(bundle.segment_count())?)
-            .map(|segment| bundle.network(segment))
-            .collect::<Result<Vec<_>, _>>()?;
-        let tensors = reference.tensors.into_iter().zip(seen).enumerate();
-        let mut reports: Vec<(LayerReport, SignalToNoise)> = tensors
-            .map(|(order, (tensor, seen))| {
-                let segment = tensor.segment as usize;
-                let network = networks.get(segment);
-                let quantization = quantizations.get(segment).and_then(Option::as_ref);
-                let ratio = seen.ratio;
-                (describe(order, tensor, seen, network, quantization), ratio)
+            ran += 1;
+            Ok(())
+        })?;
+        let segments = (0..)
+            .zip(quantizations)
+            .map(|(segment, quantization)| {
+                let network = bundle.network(segment)?;
+                Ok(Segment::new(network, quantization.as_ref()))
             })
-            .collect();
-        reports.sort_by(|a, b| {
-            a.1.order()
-                .cmp(&b.1.order())
-                .then(a.0.order.cmp(&b.0.order))
-        });
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut reports: Vec<(_, LayerReport)> = Vec::with_capacity(seen.len());
+        for (order, (tensor, seen)) in probe.tensors.into_iter().zip(seen).enumerate() {
+            if let Some(segment) = segments.get(usize::try_from(tensor.segment)?) {
+                reports.push((seen.ratio.order(), segment.report(order, tensor, seen)));
+            }
+        }
+        // Those that are equally bad stay in the order of the layers.
+        reports.sort_by_key(|(order, _)| *order);
         Ok(Self {
-            reports: reports.into_iter().map(|(report, _)| report).collect(),
+            reports: reports.into_iter().map(|(_, report)| report).collect(),
             samples: ran,
-            unseen: reference.unseen,
+            unseen: probe.unseen,
         })
-    }
-}
-
-fn describe(
-    order: usize,
-    tensor: ProbedTensor,
-    seen: Seen,
-    network: Option<&NetworkSpec>,
-    quantization: Option<&Quantization>,
-) -> LayerReport {
-    let made_by = |network: &NetworkSpec| {
-        let mut layers = network.layers.iter();
-        layers.position(|layer| layer.outputs.contains(&tensor.tensor))
-    };
-    let layer = network.and_then(made_by);
-    let kind = match (network, layer) {
-        (Some(network), Some(layer)) => network.layers.get(layer).map(|it| it.layer.kind()),
-        _ => None,
-    };
-    let precision = match (quantization, layer) {
-        (Some(quantization), Some(layer)) => match quantization.layers.get(layer) {
-            Some(LayerPrecision::Int8 { .. }) => "int8",
-            Some(LayerPrecision::Fp16) => "fp16",
-            _ => "fp32",
-        },
-        _ => "fp32",
-    };
-    let rounded = quantization
-        .zip(network)
-        .and_then(|(quantization, network)| {
-            let index = usize::try_from(tensor.tensor.0).ok()?;
-            quantization.rounded(network).get(index).copied().flatten()
-        });
-    LayerReport {
-        segment: tensor.segment_name,
-        layer: tensor.layer,
-        kind: kind.unwrap_or("input").into(),
-        tensor: tensor.name,
-        precision: precision.into(),
-        sqnr_db: seen.ratio.db(),
-        not_finite: seen.ratio.not_finite,
-        largest: seen.histogram.magnitude(),
-        range: rounded,
-        clipped_percent: rounded.map(|range| clipped(&seen.histogram, range)),
-        order,
-        histogram: rounded.is_some().then_some(seen.histogram),
     }
 }
 

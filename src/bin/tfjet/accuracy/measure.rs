@@ -1,14 +1,14 @@
 //! Two sessions over the same samples.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tfjet::arrays::plain;
-use tfjet::core::{Manifest, Tensor, TensorView};
+use tfjet::core::{Manifest, TensorView};
 use tfjet::runtime::{Outputs, Session};
 
 use super::{
     ClassReport, Classes, DetectionReport, Detections, OutputDifference, OutputReport, Truth,
 };
-use crate::calibration::{Progress, Question, Samples, detections, score_rows};
+use crate::calibration::{Question, Samples, detections, score_rows};
 use crate::compare::numbers;
 
 /// The reference and what is compared with it.
@@ -38,6 +38,59 @@ fn match_names<'a>(
     .collect()
 }
 
+/// Counts of what the model is asked.
+enum Answers {
+    Classes {
+        /// The output, of ours and of the reference.
+        output: (usize, usize),
+        name: String,
+        counts: Classes,
+    },
+    Detections(Detections),
+}
+
+impl Answers {
+    /// `None` where the reference does not have the output that the question is about.
+    fn new(question: &Question, manifest: &Manifest, outputs: &[(usize, usize)]) -> Option<Self> {
+        Some(match question {
+            Question::Classes { output } => Self::Classes {
+                output: *outputs.iter().find(|(ours, _)| ours == output)?,
+                name: manifest.outputs.get(*output)?.name.clone(),
+                counts: Classes::default(),
+            },
+            Question::Detections(matching) => Self::Detections(Detections::new(*matching)),
+        })
+    }
+
+    fn add(
+        &mut self,
+        file: &str,
+        manifest: &Manifest,
+        (expected, got): (&Outputs<'_>, &Outputs<'_>),
+        truth: Option<usize>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Classes {
+                output: (ours, theirs),
+                counts,
+                ..
+            } => {
+                let expected = score_rows(expected.get(*theirs))?;
+                let got = score_rows(got.get(*ours))?;
+                for (expected, got) in expected.iter().zip(&got) {
+                    counts.add(file, expected, got, truth);
+                }
+            }
+            Self::Detections(counts) => counts.add(
+                file,
+                &detections(manifest, expected)?,
+                &detections(manifest, got)?,
+            ),
+        }
+        Ok(())
+    }
+}
+
 /// Runs both over all samples. What the outputs mean is said by the manifest of ours.
 pub(crate) fn measure(
     pair: &mut Pair,
@@ -50,62 +103,32 @@ pub(crate) fn measure(
     let order = inputs(&manifest, &other)?;
     let mut warnings = Vec::new();
     let outputs = outputs(&manifest, &other, &mut warnings)?;
-    let asked = question.filter(|question| is_there(question, &manifest, &other));
+    if let Some(truth) = truth {
+        truth.check(samples, question.and_then(|it| it.classes(&manifest)))?;
+    }
+    let mut answers = question.and_then(|it| Answers::new(it, &manifest, &outputs));
     let mut differences: Vec<OutputDifference> = Vec::new();
     differences.resize_with(outputs.len(), OutputDifference::default);
-    let mut classes = Classes::default();
-    let mut found = match asked {
-        Some(Question::Detections(matching)) => Some(Detections::new(*matching)),
-        _ => None,
-    };
     let mut unlabelled = Vec::new();
-    let mut progress = Progress::new("comparing", samples.len());
-    for index in 0..samples.len() {
-        let file = samples.name(index);
-        if let Some(inputs) = samples.read(index)? {
-            let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
-            let theirs: Vec<TensorView<'_>> = order
-                .iter()
-                .filter_map(|&index| views.get(index).copied())
-                .collect();
-            let expected = pair.reference.run(&theirs).with_context(|| file.clone())?;
-            let got = pair.ours.run(&views).with_context(|| file.clone())?;
-            for (difference, &(a, b)) in differences.iter_mut().zip(&outputs) {
-                add(difference, (&expected, b), (&got, a))?;
-            }
-            match (asked, &mut found) {
-                (Some(Question::Classes { output }), _) => {
-                    let name = manifest.outputs.get(*output).map(|it| &it.name);
-                    let at =
-                        name.and_then(|name| match_names([name].into_iter(), &names(&other))[0]);
-                    let class = truth.and_then(|truth| truth.of(&file));
-                    if truth.is_some() && class.is_none() {
-                        unlabelled.push(file.clone());
-                    }
-                    let expected = score_rows(at.and_then(|at| expected.get(at)))?;
-                    let got = score_rows(got.get(*output))?;
-                    for (expected, got) in expected.iter().zip(&got) {
-                        classes.add(&file, expected, got, class);
-                    }
-                }
-                (Some(Question::Detections(_)), Some(found)) => {
-                    let got = detections(&manifest, &got)?;
-                    found.add(&file, &detections(&manifest, &expected)?, &got);
-                }
-                _ => {}
-            }
+    samples.each(Some("comparing"), 0..samples.len(), |sample| {
+        let views = sample.inputs;
+        let theirs = order.iter().filter_map(|&index| views.get(index).copied());
+        let theirs: Vec<TensorView<'_>> = theirs.collect();
+        let expected = pair.reference.run(&theirs)?;
+        let got = pair.ours.run(views)?;
+        for (difference, &(ours, theirs)) in differences.iter_mut().zip(&outputs) {
+            add(difference, (&expected, theirs), (&got, ours))?;
         }
-        progress.show(index + 1);
-    }
-    drop(progress);
+        let class = truth.and_then(|truth| truth.of(sample.file));
+        if truth.is_some() && class.is_none() {
+            unlabelled.push(sample.file.to_owned());
+        }
+        match &mut answers {
+            Some(answers) => answers.add(sample.file, &manifest, (&expected, &got), class),
+            None => Ok(()),
+        }
+    })?;
     let ran = samples.check_any()?;
-    if truth.is_some() && unlabelled.len() == ran && !unlabelled.is_empty() {
-        bail!(
-            "{}: none of the files has a true class, {} for one",
-            samples.folder().display(),
-            unlabelled[0]
-        );
-    }
     if let Some(first) = unlabelled.first() {
         warnings.push(format!(
             "{} files have no true class and count for none: {first} for one",
@@ -119,19 +142,16 @@ pub(crate) fn measure(
         .map(|(difference, output)| {
             difference.report(output.map_or("", |output| output.name.as_str()))
         });
+    let (classes, detections) = match answers {
+        Some(Answers::Classes { name, counts, .. }) => (counts.report(&name), None),
+        Some(Answers::Detections(counts)) => (None, Some(counts.report())),
+        None => (None, None),
+    };
     Ok(Measured {
         samples: ran,
         outputs: reports.collect(),
-        classes: match asked {
-            Some(Question::Classes { output }) => classes.report(
-                manifest
-                    .outputs
-                    .get(*output)
-                    .map_or("", |it| it.name.as_str()),
-            ),
-            _ => None,
-        },
-        detections: found.map(Detections::report),
+        classes,
+        detections,
         warnings,
     })
 }
@@ -181,24 +201,13 @@ fn outputs(
     }
 }
 
-/// Does the reference have what the question is about?
-fn is_there(question: &Question, manifest: &Manifest, other: &Manifest) -> bool {
-    match question {
-        Question::Classes { output } => manifest
-            .outputs
-            .get(*output)
-            .is_some_and(|it| match_names([&it.name].into_iter(), &names(other))[0].is_some()),
-        Question::Detections(_) => true,
-    }
-}
-
 fn add(
     difference: &mut OutputDifference,
     (expected, theirs): (&Outputs<'_>, usize),
     (got, ours): (&Outputs<'_>, usize),
 ) -> anyhow::Result<()> {
     let (Some(expected), Some(got)) = (expected.get(theirs), got.get(ours)) else {
-        return Ok(());
+        bail!("output {ours} is missing");
     };
     difference.add(
         (&numbers(&expected)?, expected.shape()),

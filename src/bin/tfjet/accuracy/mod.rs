@@ -17,7 +17,7 @@ use crate::calibration::{Ranked, Unreadable};
 
 pub(crate) use classes::{ClassReport, Classes, ranking};
 pub(crate) use detections::{DetectionReport, Detections, Matching};
-pub(crate) use difference::{Db, OutputDifference, OutputReport, SignalToNoise, db_text};
+pub(crate) use difference::{Db, OutputDifference, OutputReport, SignalToNoise, db, db_text};
 pub(crate) use labels::{LabelArgs, Truth};
 pub(crate) use layers::{LayerReport, Layers};
 pub(crate) use measure::{Measured, Pair, measure};
@@ -28,10 +28,10 @@ pub(crate) use text::text;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MatchArgs {
     /// With a detector: lowest score of a detection that counts
-    #[arg(long, value_name = "SCORE", default_value = "0.3", value_parser = share)]
+    #[arg(long, value_name = "SCORE", default_value = "0.3", value_parser = parse_share)]
     pub(crate) score: f64,
     /// With a detector: least overlap of two detections that are the same
-    #[arg(long, value_name = "IOU", default_value = "0.7", value_parser = share)]
+    #[arg(long, value_name = "IOU", default_value = "0.7", value_parser = parse_share)]
     pub(crate) iou: f64,
 }
 
@@ -44,7 +44,7 @@ impl MatchArgs {
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
+fn parse_share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0 to 1".into()),
@@ -83,6 +83,17 @@ pub(crate) struct Accuracy {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) sensitivity: Vec<Ranked>,
     pub(crate) warnings: Vec<String>,
+}
+
+impl Accuracy {
+    /// How many samples were run, of what, for people.
+    fn samples_text(&self) -> String {
+        let unreadable = match self.unreadable.len() {
+            0 => String::new(),
+            count => format!(", {count} cannot be read"),
+        };
+        format!("{} of {}{unreadable}", self.samples, self.source)
+    }
 }
 
 /// A limit that the command line set.

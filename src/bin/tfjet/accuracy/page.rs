@@ -57,10 +57,7 @@ fn facts(accuracy: &Accuracy, html: &mut String) {
         ("numbers", accuracy.numbers.clone()),
         ("ran on", accuracy.device.clone()),
         ("compared with", accuracy.reference.clone()),
-        (
-            "samples",
-            format!("{} of {}", accuracy.samples, accuracy.source),
-        ),
+        ("samples", accuracy.samples_text()),
     ] {
         let _ = write!(html, "<dt>{name}</dt><dd>{}</dd>", escape(&text));
     }
@@ -206,7 +203,7 @@ fn answers(accuracy: &Accuracy, html: &mut String) {
                 html,
                 "<details><summary>{} images with lost detections</summary><table><tr>\
                  <th class=\"name\">sample</th><th>lost</th></tr>",
-                found.lost.len()
+                found.lost_images
             );
             for lost in &found.lost {
                 let _ = write!(
@@ -225,20 +222,21 @@ fn outputs(outputs: &[OutputReport], html: &mut String) {
     html.push_str(
         "<h2>Outputs</h2>\n<p>Difference of an element, the bundle's less FP32's.</p>\n<table><tr>\
          <th class=\"name\">output</th><th>SQNR</th><th>min</th><th>max</th><th>mean</th><th>mean size</th>\
-         <th>not finite</th></tr>",
+         <th>not finite</th><th>samples of other shapes</th></tr>",
     );
     for output in outputs {
         let _ = write!(
             html,
             "<tr><td class=\"name\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td></tr>",
+             <td>{}</td><td>{}</td></tr>",
             escape(&output.name),
             db_text(output.sqnr_db),
             plot::number(output.min),
             plot::number(output.max),
             plot::number(output.mean),
             plot::number(output.mean_abs),
-            output.not_finite
+            output.not_finite,
+            output.other_shapes
         );
     }
     html.push_str("</table>\n");
@@ -271,7 +269,7 @@ fn layers(accuracy: &Accuracy, html: &mut String) {
          </figure>",
         accuracy.layer_samples,
         plot::ratios(&accuracy.layers),
-        80
+        plot::TOP_DB
     );
     let (worst, rest) = accuracy.layers.split_at(WORST.min(accuracy.layers.len()));
     layer_table(worst, html);
@@ -296,7 +294,7 @@ fn layer_table(layers: &[LayerReport], html: &mut String) {
             db_text(layer.sqnr_db),
             match layer.not_finite {
                 0 => String::new(),
-                count => format!(", {count} not finite"),
+                count => format!(", {count} not finite or missing"),
             },
             escape(layer.layer.as_deref().unwrap_or(&layer.tensor)),
             escape(&layer.kind),

@@ -11,7 +11,7 @@ use super::page::escape;
 const BARS: usize = 96;
 
 /// Ratios above this are drawn at it, in dB.
-const TOP_DB: f64 = 80.0;
+pub(super) const TOP_DB: f64 = 80.0;
 
 /// Elements beyond which neighbours share a column.
 const COLUMNS: usize = 600;

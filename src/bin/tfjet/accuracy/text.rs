@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Accuracy, db_text, plot::number};
+use super::{Accuracy, OutputReport, db_text, plot::number};
 
 /// Most layers that the text names.
 const WORST: usize = 10;
@@ -14,15 +14,24 @@ pub(crate) fn text(accuracy: &Accuracy) -> String {
     let _ = writeln!(text, "numbers    {}", accuracy.numbers);
     let _ = writeln!(text, "ran on     {}", accuracy.device);
     let _ = writeln!(text, "against    {}", accuracy.reference);
-    let _ = write!(
-        text,
-        "samples    {} of {}",
-        accuracy.samples, accuracy.source
-    );
-    let _ = match accuracy.unreadable.len() {
-        0 => writeln!(text),
-        count => writeln!(text, ", {count} cannot be read"),
-    };
+    let _ = writeln!(text, "samples    {}", accuracy.samples_text());
+    answers(accuracy, &mut text);
+    outputs(&accuracy.outputs, &mut text);
+    layers(accuracy, &mut text);
+    for limit in &accuracy.limits {
+        let _ = writeln!(
+            text,
+            "{}    {} {} %: {:.2} %",
+            if limit.good { "within " } else { "BEYOND " },
+            limit.name,
+            limit.limit_percent,
+            limit.found_percent
+        );
+    }
+    text
+}
+
+fn answers(accuracy: &Accuracy, text: &mut String) {
     if let Some(classes) = &accuracy.classes {
         if let Some(truth) = &classes.truth {
             for (name, expected, found) in [
@@ -64,7 +73,10 @@ pub(crate) fn text(accuracy: &Accuracy) -> String {
             found.extra
         );
     }
-    for output in &accuracy.outputs {
+}
+
+fn outputs(outputs: &[OutputReport], text: &mut String) {
+    for output in outputs {
         let _ = write!(
             text,
             "output     {}: {}, difference {} to {}, mean {}",
@@ -86,6 +98,9 @@ pub(crate) fn text(accuracy: &Accuracy) -> String {
         }
         text.push('\n');
     }
+}
+
+fn layers(accuracy: &Accuracy, text: &mut String) {
     if !accuracy.layers.is_empty() {
         let _ = writeln!(
             text,
@@ -105,7 +120,7 @@ pub(crate) fn text(accuracy: &Accuracy) -> String {
         );
         let _ = match layer.not_finite {
             0 => writeln!(text),
-            count => writeln!(text, ", {count} values not finite"),
+            count => writeln!(text, ", {count} values not finite or missing"),
         };
     }
     if !accuracy.sensitivity.is_empty() {
@@ -121,15 +136,4 @@ pub(crate) fn text(accuracy: &Accuracy) -> String {
             ranked.kind
         );
     }
-    for limit in &accuracy.limits {
-        let _ = writeln!(
-            text,
-            "{}    {} {} %: {:.2} %",
-            if limit.good { "within " } else { "BEYOND " },
-            limit.name,
-            limit.limit_percent,
-            limit.found_percent
-        );
-    }
-    text
 }

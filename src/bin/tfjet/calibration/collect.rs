@@ -1,16 +1,15 @@
 //! Calibration: the values of all tensors over the samples, and the ranges that a method chooses.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tfjet::bundle::Bundle;
 use tfjet::convert::Lowered;
 use tfjet::convert::calibrate::{
     Histogram, Method, Table, TableEntry, fingerprint, weight_magnitudes,
 };
-use tfjet::convert::probe::{Probed, ProbedTensor, probe};
-use tfjet::core::{DType, Layer, NetworkSpec, Tensor, TensorId, TensorView};
-use tfjet::runtime::Outputs;
+use tfjet::convert::probe::ProbedTensor;
+use tfjet::core::TensorId;
 
-use super::{Cpu, FEW, Progress, Samples};
+use super::{Cpu, FEW, Probe, Samples, floats};
 
 /// A table of ranges, and what a user should know of it.
 pub(crate) struct Collected {
@@ -24,16 +23,6 @@ const LARGEST_FP16: f32 = 65504.0;
 /// Most names in one warning.
 const NAMED: usize = 5;
 
-/// Is this a tensor of floats that depends on the inputs?
-pub(crate) fn is_activation(network: &NetworkSpec, id: TensorId) -> bool {
-    let is_float = network.tensor(id).is_some_and(|it| it.dtype == DType::F32);
-    let is_constant = network
-        .layers
-        .iter()
-        .any(|layer| layer.outputs.contains(&id) && matches!(layer.layer, Layer::Constant { .. }));
-    is_float && !is_constant
-}
-
 /// Runs `bundle`, a bundle of `lowered` in floats, over all samples, and lets `method` choose the
 /// range of each tensor.
 pub(crate) fn collect(
@@ -44,32 +33,22 @@ pub(crate) fn collect(
     samples: &mut Samples,
     method: Method,
 ) -> anyhow::Result<Collected> {
-    let Probed {
-        writer,
-        tensors,
-        unseen,
-    } = probe(bundle, &is_activation)?;
+    let probe = Probe::new(bundle, &|network| {
+        (0..).map(TensorId).take(network.tensors.len()).collect()
+    })?;
+    let tensors = &probe.tensors;
     if tensors.is_empty() {
         bail!("`{name}` has no tensor of floats in a segment: there is nothing to calibrate");
     }
-    let first = bundle.manifest()?.outputs.len();
-    let mut session = cpu.exact(&writer)?;
+    let mut session = probe.session(cpu)?;
     let mut histograms = vec![Histogram::new(); tensors.len()];
-    let mut progress = Progress::new("calibrating", samples.len());
-    for index in 0..samples.len() {
-        let file = samples.name(index);
-        if let Some(inputs) = samples.read(index)? {
-            let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
-            let outputs = session.run(&views).with_context(|| file.clone())?;
-            for (offset, histogram) in histograms.iter_mut().enumerate() {
-                if let Some(view) = outputs.get(first + offset) {
-                    histogram.add(view.as_slice()?);
-                }
-            }
+    samples.each(Some("calibrating"), 0..samples.len(), |sample| {
+        let outputs = session.run(sample.inputs)?;
+        for (index, histogram) in (probe.first..).zip(&mut histograms) {
+            histogram.add(floats(&outputs, index)?);
         }
-        progress.show(index + 1);
-    }
-    drop(progress);
+        Ok(())
+    })?;
     let count = samples.check_any()?;
     let mut warnings = Vec::new();
     if count < FEW {
@@ -79,13 +58,13 @@ pub(crate) fn collect(
             samples.folder().display()
         ));
     }
-    if !unseen.is_empty() {
+    if !probe.unseen.is_empty() {
         warnings.push(format!(
             "segments of loops and conditions cannot be calibrated: {}",
-            list(&unseen)
+            list(&probe.unseen)
         ));
     }
-    warnings.extend(odd(&tensors, &histograms));
+    warnings.extend(odd(tensors, &histograms));
     Ok(Collected {
         table: Table {
             model: fingerprint(lowered),
@@ -159,9 +138,4 @@ pub(crate) fn list(names: &[String]) -> String {
         }
         _ => names.join(", "),
     }
-}
-
-/// Output `index` as floats; none where it is of another type.
-pub(crate) fn floats<'a>(outputs: &Outputs<'a>, index: usize) -> Option<&'a [f32]> {
-    outputs.get(index)?.as_slice().ok()
 }

@@ -37,12 +37,16 @@ impl CpuArgs {
 
 impl Cpu {
     /// A session that computes INT8 as the exact numbers that it stands for.
-    pub(crate) fn exact(&self, writer: &BundleWriter) -> anyhow::Result<Session> {
-        self.session(in_memory(writer)?, true)
+    pub(crate) fn exact(&self, bundle: Arc<Bundle>) -> anyhow::Result<Session> {
+        self.session(bundle, true)
     }
 
-    /// A session. Unless it is to be exact, ONNX Runtime may choose kernels of its own for INT8.
-    pub(crate) fn session(&self, bundle: Arc<Bundle>, exact: bool) -> anyhow::Result<Session> {
+    /// A session as in use: ONNX Runtime may choose kernels of its own for INT8.
+    pub(crate) fn fast(&self, bundle: Arc<Bundle>) -> anyhow::Result<Session> {
+        self.session(bundle, false)
+    }
+
+    fn session(&self, bundle: Arc<Bundle>, exact: bool) -> anyhow::Result<Session> {
         let options = SessionOptions {
             threads: self.threads,
             // Sessions take turns: threads of one that spin would hold up the other.

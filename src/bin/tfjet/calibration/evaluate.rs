@@ -1,12 +1,15 @@
 //! How much worse a model answers in other numbers than in 32-bit floats.
 
-use anyhow::{Context as _, bail};
-use tfjet::bundle::{Bundle, BundleWriter};
-use tfjet::core::{DType, Decoder, Manifest, Tensor, TensorView};
+use std::sync::Arc;
+
+use anyhow::bail;
+use tfjet::bundle::Bundle;
+use tfjet::convert::probe::with_quantization;
+use tfjet::core::{DType, Decoder, Manifest, Quantization, TensorView};
 use tfjet::exit::Usage;
 use tfjet::runtime::Outputs;
 
-use super::{Cpu, Progress, Samples, in_memory};
+use super::{Cpu, Samples, in_memory};
 use crate::accuracy::{Detections, Matching, Truth, ranking};
 use crate::cmd::compare::rows;
 use crate::compare::{Rows, numbers};
@@ -51,6 +54,15 @@ impl Question {
         }
     }
 
+    /// How many classes the model tells apart, where it is known.
+    pub(crate) fn classes(&self, manifest: &Manifest) -> Option<usize> {
+        let Self::Classes { output } = *self else {
+            return None;
+        };
+        let shape = manifest.outputs.get(output)?.shape.as_ref()?;
+        shape.dims().last()?.fixed()
+    }
+
     /// The answer in the outputs of a run.
     pub(crate) fn answer(
         &self,
@@ -71,7 +83,9 @@ impl Question {
     pub(crate) fn changed(&self, reference: &Answer, ours: &Answer) -> usize {
         match (self, reference, ours) {
             (_, Answer::Classes(reference), Answer::Classes(ours)) => {
-                reference.iter().zip(ours).filter(|(a, b)| a != b).count()
+                let rows = reference.iter().enumerate();
+                rows.filter(|(row, class)| ours.get(*row) != Some(class))
+                    .count()
             }
             (Self::Detections(matching), Answer::Detections(a), Answer::Detections(b)) => {
                 let mut detections = Detections::new(*matching);
@@ -148,14 +162,8 @@ impl<'a> Evaluation<'a> {
                 manifest.model
             )));
         }
-        if let Some(truth) = &truth
-            && (0..samples.len()).all(|index| truth.of(&samples.name(index)).is_none())
-        {
-            bail!(
-                "{}: none of the files has a true class, {} for one",
-                samples.folder().display(),
-                samples.name(0)
-            );
+        if let Some(truth) = &truth {
+            truth.check(&samples, question.classes(&manifest))?;
         }
         let mut evaluation = Self {
             cpu,
@@ -165,7 +173,7 @@ impl<'a> Evaluation<'a> {
             truth,
             reference: Vec::new(),
         };
-        let floats = bundle_writer(bundle)?;
+        let floats = Arc::new(bundle.clone());
         evaluation.reference = evaluation.answers(&floats, "reference")?;
         evaluation.samples.check_any()?;
         Ok(evaluation)
@@ -188,33 +196,23 @@ impl<'a> Evaluation<'a> {
         &mut self.samples
     }
 
-    /// The answers of a bundle of the same model.
-    fn answers(
-        &mut self,
-        writer: &BundleWriter,
-        what: &str,
-    ) -> anyhow::Result<Vec<Option<Answer>>> {
-        let mut session = self.cpu.exact(writer)?;
-        let mut progress = Progress::new(what, self.samples.len());
-        let mut answers = Vec::with_capacity(self.samples.len());
-        for index in 0..self.samples.len() {
-            let file = self.samples.name(index);
-            answers.push(match self.samples.read(index)? {
-                Some(inputs) => {
-                    let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
-                    let outputs = session.run(&views).with_context(|| file.clone())?;
-                    Some(self.question.answer(&self.manifest, &outputs)?)
-                }
-                None => None,
-            });
-            progress.show(index + 1);
-        }
+    /// The answers of a bundle of the same model, one for each file that can be read.
+    fn answers(&mut self, bundle: &Arc<Bundle>, what: &str) -> anyhow::Result<Vec<Option<Answer>>> {
+        let mut session = self.cpu.exact(bundle.clone())?;
+        let mut answers = vec![None; self.samples.len()];
+        let (manifest, question) = (&self.manifest, self.question);
+        let files = 0..self.samples.len();
+        self.samples.each(Some(what), files, |sample| {
+            let outputs = session.run(sample.inputs)?;
+            answers[sample.index] = Some(question.answer(manifest, &outputs)?);
+            Ok(())
+        })?;
         Ok(answers)
     }
 
     /// What a bundle of the same model in other numbers loses. `what` names it while it runs.
-    pub(crate) fn loss(&mut self, writer: &BundleWriter, what: &str) -> anyhow::Result<Loss> {
-        let answers = self.answers(writer, what)?;
+    pub(crate) fn loss(&mut self, bundle: &Arc<Bundle>, what: &str) -> anyhow::Result<Loss> {
+        let answers = self.answers(bundle, what)?;
         let pairs = self.reference.iter().zip(&answers).enumerate();
         let mut of = 0;
         let mut lost = 0_i64;
@@ -261,19 +259,10 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-fn bundle_writer(bundle: &Bundle) -> anyhow::Result<BundleWriter> {
-    let none = vec![None; bundle.segment_count()];
-    Ok(tfjet::convert::probe::with_quantization(
-        bundle, &none, false,
-    )?)
-}
-
 /// A bundle of the same model in other numbers, as a GPU has them.
 pub(crate) fn emulated(
     bundle: &Bundle,
-    quantizations: &[Option<tfjet::core::Quantization>],
-) -> anyhow::Result<BundleWriter> {
-    let writer = tfjet::convert::probe::with_quantization(bundle, quantizations, true)?;
-    in_memory(&writer)?.verify()?;
-    Ok(writer)
+    quantizations: &[Option<Quantization>],
+) -> anyhow::Result<Arc<Bundle>> {
+    in_memory(&with_quantization(bundle, quantizations, true)?)
 }

@@ -20,7 +20,7 @@ pub(crate) struct PrecisionArgs {
     /// Numbers that layers compute in. fp32 leaves the choice between fp32 and fp16 to
     /// `tfjet-run prepare`; int8 needs the ranges of the activations: --calibration, --calibrate, or
     /// a graph that was trained with them
-    #[arg(long, value_name = "fp32|fp16|int8", default_value = "fp32", value_parser = precision)]
+    #[arg(long, value_name = "fp32|fp16|int8", default_value = "fp32", value_parser = parse_precision)]
     pub(crate) precision: Precision,
     /// With int8: ranges from this table of `tfjet calibrate`, or from TensorRT's calibration cache
     #[arg(long, value_name = "TABLE", conflicts_with = "calibrate")]
@@ -33,7 +33,7 @@ pub(crate) struct PrecisionArgs {
     #[arg(long, value_name = "METHOD", requires = "calibrate")]
     pub(crate) method: Option<Method>,
     /// With --calibrate: take this many of the files, evenly picked [default: all]
-    #[arg(long, value_name = "N", requires = "calibrate", value_parser = count)]
+    #[arg(long, value_name = "N", requires = "calibrate", value_parser = parse_count)]
     pub(crate) samples: Option<usize>,
     /// Take the table although it was made for another model
     #[arg(long, requires = "calibration")]
@@ -54,7 +54,7 @@ pub(crate) struct PrecisionArgs {
     #[arg(long, value_name = "DIR", requires = "max_accuracy_drop")]
     pub(crate) evaluate: Option<PathBuf>,
     /// With --evaluate: take this many of the files, evenly picked [default: all]
-    #[arg(long, value_name = "N", requires = "evaluate", value_parser = count)]
+    #[arg(long, value_name = "N", requires = "evaluate", value_parser = parse_count)]
     pub(crate) evaluate_samples: Option<usize>,
     /// With --evaluate: a file's name and its class in each line, a number or one of the model's
     /// labels
@@ -84,7 +84,7 @@ impl FromStr for Keep {
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.rsplit_once('=').filter(|(layer, _)| !layer.is_empty());
         let (layer, in_what) = parts.ok_or("expected LAYER=fp16 or LAYER=fp32")?;
-        let precision = match precision(in_what)? {
+        let precision = match parse_precision(in_what)? {
             Precision::Int8 => return Err("a layer is kept in fp16 or fp32".into()),
             floats => floats,
         };
@@ -95,7 +95,7 @@ impl FromStr for Keep {
     }
 }
 
-fn precision(text: &str) -> Result<Precision, String> {
+fn parse_precision(text: &str) -> Result<Precision, String> {
     let known = [Precision::Fp32, Precision::Fp16, Precision::Int8];
     let mut found = known.into_iter().filter(|it| it.to_string() == text);
     found
@@ -111,7 +111,7 @@ fn float_precision(text: &str) -> Result<Precision, String> {
 }
 
 /// A number of samples.
-pub(crate) fn count(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a number of 1 or more".into()),
         Ok(count) => Ok(count),

@@ -5,11 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use clap::Args;
 use serde::Serialize;
-use tfjet::core::{InputSpec, Manifest, Tensor};
+use tfjet::core::{InputSpec, Manifest, Tensor, TensorView};
 use tfjet::exit::Usage;
-use tfjet::runtime::read_npz;
+use tfjet::runtime::{Outputs, read_npz};
 use tfjet::video::{Frame, Preprocessor, Source, SourceOptions, VideoError};
+
+use super::{Progress, parse_count};
 
 /// Fewer samples than this say little about ranges.
 pub(crate) const FEW: usize = 32;
@@ -19,6 +22,62 @@ const KEPT_BYTES: usize = 256 << 20;
 
 /// Endings of image files.
 const IMAGES: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// What to run a model on.
+#[derive(Debug, Args)]
+pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Take this many of the files, evenly picked [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    samples: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct SourceArgs {
+    /// Folder of PNG or JPEG images
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Folder of .npz files with arrays NAME or in:NAME, for models that take no single image
+    #[arg(long, value_name = "DIR")]
+    inputs: Option<PathBuf>,
+}
+
+impl SampleArgs {
+    /// The samples that the flags name, as inputs of the model that `manifest` describes.
+    ///
+    /// # Errors
+    /// Those of [`Samples::open`].
+    pub(crate) fn open(&self, manifest: &Manifest) -> anyhow::Result<Samples> {
+        let (folder, kind) = match (&self.source.images, &self.source.inputs) {
+            (Some(folder), _) => (folder, SampleKind::Images),
+            (None, Some(folder)) => (folder, SampleKind::Arrays),
+            (None, None) => bail!(Usage("give --images or --inputs".into())),
+        };
+        Samples::open(folder, Some(kind), self.samples, manifest)
+    }
+}
+
+/// The inputs that one file gives.
+pub(crate) struct Sample<'a> {
+    /// Number of the file.
+    pub(crate) index: usize,
+    /// Its name, without the folder.
+    pub(crate) file: &'a str,
+    pub(crate) inputs: &'a [TensorView<'a>],
+}
+
+/// Output `index` of a run as floats.
+///
+/// # Errors
+/// Where there is none, or one of another type.
+pub(crate) fn floats<'a>(outputs: &Outputs<'a>, index: usize) -> anyhow::Result<&'a [f32]> {
+    let Some(output) = outputs.get(index) else {
+        bail!("output {index} is missing");
+    };
+    output.as_slice().with_context(|| format!("output {index}"))
+}
 
 /// The files of a folder as inputs of a model, in order of their names.
 pub(crate) struct Samples {
@@ -228,6 +287,36 @@ impl Samples {
                 Ok(Some(&self.current))
             }
         }
+    }
+
+    /// Gives the files of these numbers to `take`, one after the other, but for those that cannot be
+    /// read. `what` names the work in a line that says how far it is.
+    ///
+    /// # Errors
+    /// Those of [`Samples::read`]; those of `take`, with the name of the file.
+    pub(crate) fn each(
+        &mut self,
+        what: Option<&str>,
+        files: impl ExactSizeIterator<Item = usize>,
+        mut take: impl FnMut(Sample<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut progress = what.map(|what| Progress::new(what, files.len()));
+        for (done, index) in (1..).zip(files) {
+            let file = self.name(index);
+            if let Some(inputs) = self.read(index)? {
+                let inputs: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
+                take(Sample {
+                    index,
+                    file: &file,
+                    inputs: &inputs,
+                })
+                .with_context(|| file.clone())?;
+            }
+            if let Some(progress) = &mut progress {
+                progress.show(done);
+            }
+        }
+        Ok(())
     }
 
     /// The files that could not be read so far.

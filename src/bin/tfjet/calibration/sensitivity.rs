@@ -2,18 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
 use serde::Serialize;
-use tfjet::bundle::{Bundle, BundleWriter};
-use tfjet::convert::probe::{probe, with_quantization};
+use tfjet::bundle::Bundle;
 use tfjet::core::{
-    LayerPrecision, Manifest, NetworkSpec, Quantization, Tensor, TensorId, TensorView,
-    quantized_weights,
+    DType, LayerPrecision, Manifest, NetworkSpec, Quantization, TensorId, quantized_weights,
 };
 
 use super::evaluate::Answer;
-use super::{Cpu, Progress, Question, Samples, floats, in_memory};
-use crate::accuracy::{Db, SignalToNoise};
+use super::{Cpu, Probe, Progress, Question, Samples, floats};
+use crate::accuracy::{Db, SignalToNoise, db};
 
 /// Most memory for the reference's tensors; where they are larger, fewer samples are taken.
 const REFERENCE_BYTES: usize = 512 << 20;
@@ -38,7 +35,7 @@ pub(crate) struct Ranked {
 pub(crate) struct Weighted {
     /// What those layers give from which no other such layer takes anything. They lie before
     /// sorting and suppression, which would make noise of a change of order.
-    heads: Vec<TensorId>,
+    heads: BTreeSet<TensorId>,
     /// What such layers read, or what leads there.
     before: BTreeSet<TensorId>,
 }
@@ -46,7 +43,7 @@ pub(crate) struct Weighted {
 impl Weighted {
     pub(crate) fn new(network: &NetworkSpec) -> Self {
         let mut before = BTreeSet::new();
-        let mut heads = Vec::new();
+        let mut heads = BTreeSet::new();
         for layer in network.layers.iter().rev() {
             let multiplies = quantized_weights(network, layer).is_some();
             let continues = layer.outputs.iter().any(|id| before.contains(id));
@@ -60,9 +57,10 @@ impl Weighted {
         Self { heads, before }
     }
 
-    /// Is it one of them?
-    pub(crate) fn has(&self, id: TensorId) -> bool {
-        self.before.contains(&id) || self.heads.contains(&id)
+    /// All of them.
+    pub(crate) fn tensors(mut self) -> BTreeSet<TensorId> {
+        self.before.append(&mut self.heads);
+        self.before
     }
 }
 
@@ -73,26 +71,15 @@ struct Reference {
     answer: Option<Answer>,
 }
 
-/// A session over a bundle that gives its heads too.
-struct Probe {
-    session: tfjet::runtime::Session,
-    first: usize,
-    heads: usize,
-}
-
-impl Probe {
-    fn new(cpu: &Cpu, writer: &BundleWriter, outputs: usize) -> anyhow::Result<Self> {
-        let probed = probe(&*in_memory(writer)?, &|network, id| {
-            Weighted::new(network).heads.contains(&id)
-        })?;
-        let heads = probed.tensors.len();
-        Ok(Self {
-            session: cpu.exact(&probed.writer)?,
-            // A graph without visible segments is judged by its outputs.
-            first: if heads == 0 { 0 } else { outputs },
-            heads: if heads == 0 { outputs } else { heads },
-        })
-    }
+/// What INT8 in one layer alone is judged by.
+struct Judge<'a> {
+    cpu: &'a Cpu,
+    probe: Probe,
+    /// The outputs that are the heads. A graph without visible segments is judged by its own.
+    heads: Vec<usize>,
+    manifest: Manifest,
+    question: Option<&'a Question>,
+    references: Vec<Reference>,
 }
 
 /// The layers in INT8 of `quantizations`, those that cost most first, by up to `count` samples.
@@ -105,57 +92,31 @@ pub(crate) fn rank(
     question: Option<&Question>,
     count: usize,
 ) -> anyhow::Result<(Vec<Ranked>, usize)> {
-    let manifest = bundle.manifest()?;
     let networks = (0..u32::try_from(bundle.segment_count())?)
         .map(|segment| bundle.network(segment))
         .collect::<Result<Vec<_>, _>>()?;
-    let layers: Vec<(usize, usize)> = quantizations
-        .iter()
-        .enumerate()
-        .flat_map(|(segment, quantization)| {
-            let layers = quantization
-                .iter()
-                .flat_map(|it| it.layers.iter().enumerate());
-            layers
-                .filter(|(_, layer)| matches!(layer, LayerPrecision::Int8 { .. }))
-                .map(move |(layer, _)| (segment, layer))
-        })
-        .collect();
-    let mut progress = Progress::new("ranking layers", layers.len() + 1);
-    let none = vec![None; networks.len()];
-    let references = references(cpu, bundle, &none, samples, (&manifest, question), count)?;
-    let mut ranked = Vec::with_capacity(layers.len());
-    for (done, &(segment, layer)) in (1..).zip(&layers) {
+    let judge = Judge::new(cpu, bundle, samples, question, count)?;
+    let mut ranked = Vec::new();
+    for (segment, (network, quantization)) in networks.iter().zip(quantizations).enumerate() {
+        let layers = quantization.iter().flat_map(|it| &it.layers);
+        for (layer, (spec, precision)) in network.layers.iter().zip(layers).enumerate() {
+            if matches!(precision, LayerPrecision::Int8 { .. }) {
+                ranked.push(Ranked {
+                    segment: network.name.clone(),
+                    layer: spec.name.clone(),
+                    kind: spec.layer.kind().into(),
+                    sqnr_db: None,
+                    changed: 0,
+                    place: (segment, layer),
+                });
+            }
+        }
+    }
+    let mut progress = Progress::new("ranking layers", ranked.len());
+    for (done, ranked) in (1..).zip(&mut ranked) {
+        let alone = alone(quantizations, ranked.place);
+        (ranked.sqnr_db, ranked.changed) = judge.cost(&alone, samples)?;
         progress.show(done);
-        let one = quantizations
-            .iter()
-            .enumerate()
-            .map(|(index, quantization)| {
-                let mut alone = quantization.clone()?;
-                for (other, precision) in alone.layers.iter_mut().enumerate() {
-                    if (index, other) != (segment, layer) {
-                        *precision = LayerPrecision::Fp32;
-                    }
-                }
-                Some(alone)
-            })
-            .collect::<Vec<_>>();
-        let writer = with_quantization(bundle, &one, false)?;
-        let (sqnr_db, changed) = cost(cpu, &writer, samples, (&manifest, question), &references)?;
-        let spec = networks.get(segment).and_then(|it| it.layers.get(layer));
-        ranked.push(Ranked {
-            segment: networks
-                .get(segment)
-                .map(|it| it.name.clone())
-                .unwrap_or_default(),
-            layer: spec.map(|it| it.name.clone()).unwrap_or_default(),
-            kind: spec
-                .map(|it| it.layer.kind().to_owned())
-                .unwrap_or_default(),
-            sqnr_db,
-            changed,
-            place: (segment, layer),
-        });
     }
     ranked.sort_by(|a, b| {
         let order = Db(a.sqnr_db).cmp(&Db(b.sqnr_db));
@@ -163,92 +124,110 @@ pub(crate) fn rank(
             .then(b.changed.cmp(&a.changed))
             .then(a.place.cmp(&b.place))
     });
-    Ok((ranked, references.len()))
+    Ok((ranked, judge.references.len()))
 }
 
-/// Runs the model in floats.
-fn references(
-    cpu: &Cpu,
-    bundle: &Bundle,
-    none: &[Option<Quantization>],
-    samples: &mut Samples,
-    (manifest, question): (&Manifest, Option<&Question>),
-    count: usize,
-) -> anyhow::Result<Vec<Reference>> {
-    let writer = with_quantization(bundle, none, false)?;
-    let mut probe = Probe::new(cpu, &writer, manifest.outputs.len())?;
-    let mut references: Vec<Reference> = Vec::new();
-    let mut bytes = 0;
-    for index in samples.some(count) {
-        let file = samples.name(index);
-        let Some(inputs) = samples.read(index)? else {
-            continue;
-        };
-        let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
-        let outputs = probe.session.run(&views).with_context(|| file)?;
-        let answer = question
-            .map(|it| it.answer(manifest, &outputs))
-            .transpose()?;
-        let heads = (0..probe.heads).map(|head| {
-            floats(&outputs, probe.first + head)
-                .unwrap_or_default()
-                .to_vec()
-        });
-        let heads: Vec<Vec<f32>> = heads.collect();
-        bytes += heads
-            .iter()
-            .map(|head| size_of_val(head.as_slice()))
-            .sum::<usize>();
-        if bytes > REFERENCE_BYTES && references.len() > 1 {
-            break;
+/// These numbers with one layer in INT8 and all others in 32-bit floats.
+fn alone(
+    quantizations: &[Option<Quantization>],
+    (segment, layer): (usize, usize),
+) -> Vec<Option<Quantization>> {
+    let mut alone = quantizations.to_vec();
+    for (index, quantization) in alone.iter_mut().enumerate() {
+        let layers = quantization.iter_mut().flat_map(|it| &mut it.layers);
+        for (_, precision) in layers
+            .enumerate()
+            .filter(|(other, _)| (index, *other) != (segment, layer))
+        {
+            *precision = LayerPrecision::Fp32;
         }
-        references.push(Reference {
-            index,
+    }
+    alone
+}
+
+impl<'a> Judge<'a> {
+    /// Runs the model in 32-bit floats over up to `count` samples.
+    fn new(
+        cpu: &'a Cpu,
+        bundle: &Bundle,
+        samples: &mut Samples,
+        question: Option<&'a Question>,
+        count: usize,
+    ) -> anyhow::Result<Self> {
+        let manifest = bundle.manifest()?;
+        let probe = Probe::new(bundle, &|network| Weighted::new(network).heads)?;
+        let own = manifest.outputs.iter().enumerate();
+        let own = own.filter(|(_, output)| output.dtype == DType::F32);
+        let heads: Vec<usize> = match probe.tensors.len() {
+            0 => own.map(|(index, _)| index).collect(),
+            count => (probe.first..).take(count).collect(),
+        };
+        let none = vec![None; bundle.segment_count()];
+        let mut session = probe.session_in(cpu, &none, false)?;
+        let mut references: Vec<Reference> = Vec::new();
+        let mut bytes = 0;
+        let picked = samples.some(count).into_iter();
+        samples.each(Some("ranking layers: reference"), picked, |sample| {
+            if bytes > REFERENCE_BYTES && references.len() > 1 {
+                return Ok(());
+            }
+            let outputs = session.run(sample.inputs)?;
+            let answer = question.map(|it| it.answer(&manifest, &outputs));
+            let heads = heads.iter().map(|&head| floats(&outputs, head));
+            let heads = heads.map(|head| head.map(<[f32]>::to_vec));
+            let heads = heads.collect::<anyhow::Result<Vec<_>>>()?;
+            bytes += heads
+                .iter()
+                .map(|head| size_of_val(head.as_slice()))
+                .sum::<usize>();
+            references.push(Reference {
+                index: sample.index,
+                heads,
+                answer: answer.transpose()?,
+            });
+            Ok(())
+        })?;
+        samples.check_any()?;
+        Ok(Self {
+            cpu,
+            probe,
             heads,
-            answer,
-        });
+            manifest,
+            question,
+            references,
+        })
     }
-    samples.check_any()?;
-    Ok(references)
-}
 
-/// Noise at the heads and changed answers of a bundle. The heads count alike: the ratio is that of
-/// the mean of their ratios of noise to signal.
-fn cost(
-    cpu: &Cpu,
-    writer: &BundleWriter,
-    samples: &mut Samples,
-    (manifest, question): (&Manifest, Option<&Question>),
-    references: &[Reference],
-) -> anyhow::Result<(Option<f64>, usize)> {
-    let mut probe = Probe::new(cpu, writer, manifest.outputs.len())?;
-    let mut ratios = vec![SignalToNoise::default(); probe.heads];
-    let mut changed = 0;
-    for reference in references {
-        let file = samples.name(reference.index);
-        let Some(inputs) = samples.read(reference.index)? else {
-            continue;
-        };
-        let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
-        let outputs = probe.session.run(&views).with_context(|| file)?;
-        for (head, (ratio, expected)) in ratios.iter_mut().zip(&reference.heads).enumerate() {
-            ratio.add(
-                expected,
-                floats(&outputs, probe.first + head).unwrap_or_default(),
-            );
-        }
-        if let (Some(question), Some(expected)) = (question, &reference.answer) {
-            changed += question.changed(expected, &question.answer(manifest, &outputs)?);
-        }
+    /// Noise at the heads and changed answers in other numbers. The heads count alike: the ratio is
+    /// that of the mean of their ratios of noise to signal.
+    fn cost(
+        &self,
+        quantizations: &[Option<Quantization>],
+        samples: &mut Samples,
+    ) -> anyhow::Result<(Option<f64>, usize)> {
+        let mut session = self.probe.session_in(self.cpu, quantizations, false)?;
+        let mut ratios = vec![SignalToNoise::default(); self.heads.len()];
+        let mut changed = 0;
+        let mut references = self.references.iter();
+        let files = self.references.iter().map(|it| it.index);
+        samples.each(None, files, |sample| {
+            let Some(reference) = references.find(|it| it.index == sample.index) else {
+                return Ok(());
+            };
+            let outputs = session.run(sample.inputs)?;
+            let heads = self.heads.iter().zip(&reference.heads);
+            for (ratio, (&head, expected)) in ratios.iter_mut().zip(heads) {
+                ratio.add(expected, floats(&outputs, head)?);
+            }
+            if let (Some(question), Some(expected)) = (self.question, &reference.answer) {
+                let answer = question.answer(&self.manifest, &outputs)?;
+                changed += question.changed(expected, &answer);
+            }
+            Ok(())
+        })?;
+        let noises: Vec<f64> = ratios.iter().filter_map(SignalToNoise::noise).collect();
+        Ok((db(noises.len() as f64, noises.iter().sum()), changed))
     }
-    let mut mean = SignalToNoise::default();
-    for ratio in &ratios {
-        if ratio.signal > 0.0 {
-            mean.signal += 1.0;
-            mean.noise += ratio.noise / ratio.signal;
-        }
-    }
-    Ok((mean.db(), changed))
 }
 
 #[cfg(test)]
@@ -293,8 +272,8 @@ mod tests {
     #[test]
     fn noise_is_looked_at_where_the_last_weights_are() {
         let weighted = Weighted::new(&network());
-        assert_eq!(weighted.heads, [TensorId(3)]);
-        let has: Vec<bool> = (0..5).map(|id| weighted.has(TensorId(id))).collect();
-        assert_eq!(has, [true, true, true, true, false]);
+        assert_eq!(weighted.heads, BTreeSet::from([TensorId(3)]));
+        let tensors = [0, 1, 2, 3].map(TensorId);
+        assert_eq!(weighted.tensors(), BTreeSet::from(tensors));
     }
 }

@@ -3,23 +3,22 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use tfjet::bundle::{Bundle, BundleWriter};
-use tfjet::convert::{Report, Task, emit, lower_file};
-use tfjet::core::{Precision, Quantization, Target};
+use tfjet::bundle::Bundle;
+use tfjet::convert::Task;
+use tfjet::core::{Manifest, Precision, Quantization, Target};
 use tfjet::engines::EngineSearch;
 use tfjet::exit::{DIFFERS, GOOD, Usage};
 use tfjet::runtime::{Session, SessionOptions};
 
 use super::compare::is_bundle;
-use super::convert::model_name;
-use super::model::{GraphArgs, at, known, known_task};
+use super::convert::{convert, model_name};
+use super::model::{GraphArgs, known};
 use super::{print, write_file};
 use crate::accuracy::{
     Accuracy, LabelArgs, Layers, Limit, MatchArgs, Measured, Pair, measure, page, text,
 };
 use crate::calibration::{
-    Cpu, CpuArgs, FEW, Question, SampleKind, Samples, count, emulated, in_memory, list,
-    parse_percent, rank,
+    Cpu, CpuArgs, FEW, Question, SampleArgs, emulated, in_memory, list, parse_percent, rank,
 };
 
 /// Measure what a bundle's precision costs, against its model in FP32
@@ -36,10 +35,7 @@ pub(crate) struct Cmd {
     #[arg(long, value_name = "BUNDLE")]
     bundle: PathBuf,
     #[command(flatten)]
-    source: SourceArgs,
-    /// Take this many of the files, evenly picked [default: all]
-    #[arg(long, value_name = "N", value_parser = count)]
-    samples: Option<usize>,
+    samples: SampleArgs,
     /// True classes: in each line a file's name and its class, a number or one of the model's labels
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -93,18 +89,6 @@ pub(crate) struct Cmd {
     graph: GraphArgs,
 }
 
-/// What to run on.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct SourceArgs {
-    /// Folder of PNG or JPEG images
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    /// Folder of .npz files with arrays NAME or in:NAME, for models that take no single image
-    #[arg(long, value_name = "DIR")]
-    inputs: Option<PathBuf>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Reference {
     /// The model in FP32
@@ -134,33 +118,11 @@ impl Cmd {
         let cpu = self.cpu.load()?;
         let quantizations = self.quantizations(&bundle)?;
         let manifest = bundle.manifest()?;
-        let (folder, kind) = match (&self.source.images, &self.source.inputs) {
-            (_, Some(folder)) => (folder, SampleKind::Arrays),
-            (Some(folder), None) => (folder, SampleKind::Images),
-            (None, None) => bail!(Usage("give --images or --inputs".into())),
-        };
-        let mut samples = Samples::open(folder, Some(kind), self.samples, &manifest)?;
+        let mut samples = self.samples.open(&manifest)?;
         let labels = ("--labels", self.labels.as_deref());
         let truth = self.truth.truth(labels, &manifest.labels)?;
         let question = Question::of(&manifest, self.matching.matching());
-        if truth.is_some() && !matches!(question, Some(Question::Classes { .. })) {
-            bail!(Usage(format!(
-                "`{}` is no classifier: true classes say nothing about it",
-                manifest.model
-            )));
-        }
-        if question.is_none() && (self.min_agreement.is_some() || self.max_drop.is_some()) {
-            bail!(Usage(format!(
-                "`{}` is no classifier or detector, so a limit on its answers says nothing: convert \
-                 it with --decoder",
-                manifest.model
-            )));
-        }
-        if self.max_drop.is_some() && truth.is_none() {
-            bail!(Usage(
-                "--max-drop needs true classes: --labels or --labels-from-names".into()
-            ));
-        }
+        self.check(&manifest, question.as_ref(), truth.is_some())?;
         let (reference, compared_with) = self.reference(&cpu, &bundle, &quantizations)?;
         let Running {
             session,
@@ -182,14 +144,10 @@ impl Cmd {
         if ran < FEW {
             warnings.push(format!(
                 "{}: {ran} samples say little; give {FEW} or more",
-                folder.display()
+                samples.folder().display()
             ));
         }
-        let mut layers = Layers {
-            reports: Vec::new(),
-            samples: 0,
-            unseen: Vec::new(),
-        };
+        let mut layers = Layers::default();
         if self.layer_samples > 0 && quantizations.iter().any(Option::is_some) {
             layers = Layers::run(
                 &cpu,
@@ -229,7 +187,7 @@ impl Cmd {
             numbers,
             device,
             reference: compared_with,
-            source: folder.display().to_string(),
+            source: samples.folder().display().to_string(),
             samples: ran,
             unreadable: samples.unreadable(),
             good: true,
@@ -242,7 +200,7 @@ impl Cmd {
             sensitivity,
             warnings,
         };
-        accuracy.limits = self.limits(&accuracy);
+        accuracy.limits = self.limits(&accuracy)?;
         accuracy.good = accuracy.limits.iter().all(|limit| limit.good);
         for warning in &accuracy.warnings {
             tracing::warn!("{warning}");
@@ -255,6 +213,34 @@ impl Cmd {
             false => text(&accuracy),
         })?;
         Ok(if accuracy.good { GOOD } else { DIFFERS })
+    }
+
+    /// Refuses true classes and limits that say nothing about the model.
+    fn check(
+        &self,
+        manifest: &Manifest,
+        question: Option<&Question>,
+        has_truth: bool,
+    ) -> anyhow::Result<()> {
+        if has_truth && !matches!(question, Some(Question::Classes { .. })) {
+            bail!(Usage(format!(
+                "`{}` is no classifier: true classes say nothing about it",
+                manifest.model
+            )));
+        }
+        if question.is_none() && (self.min_agreement.is_some() || self.max_drop.is_some()) {
+            bail!(Usage(format!(
+                "`{}` is no classifier or detector, so a limit on its answers says nothing: convert \
+                 it with --decoder",
+                manifest.model
+            )));
+        }
+        if self.max_drop.is_some() && !has_truth {
+            bail!(Usage(
+                "--max-drop needs true classes: --labels or --labels-from-names".into()
+            ));
+        }
+        Ok(())
     }
 
     /// The bundle as one of its targets: the only one, or the one that `--target` names.
@@ -317,60 +303,33 @@ impl Cmd {
         let model = match (self.reference, &self.model) {
             (Some(Reference::BundleCpu), _) => {
                 let text = format!("the bundle in its own numbers on {engine}");
-                return Ok((cpu.exact(&emulated(bundle, quantizations)?)?, text));
+                return Ok((cpu.exact(emulated(bundle, quantizations)?)?, text));
             }
             (Some(Reference::BundleFp32), _) => {
                 let none = vec![None; bundle.segment_count()];
                 let text = format!("the bundle's networks in FP32 on {engine}");
-                return Ok((cpu.exact(&emulated(bundle, &none)?)?, text));
+                return Ok((cpu.exact(emulated(bundle, &none)?)?, text));
             }
             (_, Some(model)) => model,
             (_, None) => bail!(Usage("give the model, or --reference bundle-fp32".into())),
         };
         let text = format!("{} in FP32 on {engine}", model.display());
-        if is_bundle(model)? {
-            let reference = self.reference_bundle(model)?;
-            return Ok((cpu.session(reference, true)?, text));
-        }
-        let writer = self.in_floats(model)?;
-        Ok((cpu.exact(&writer)?, text))
-    }
-
-    fn reference_bundle(&self, path: &Path) -> anyhow::Result<Arc<Bundle>> {
-        let bundle = Bundle::open(path)?;
-        let bundle = match bundle.targets()?.first() {
-            Some(first) => bundle.select(first)?,
-            None => bundle,
+        let reference = match is_bundle(model)? {
+            true => reference_bundle(model)?,
+            false => self.in_floats(model)?,
         };
-        let segments = 0..u32::try_from(bundle.segment_count())?;
-        for segment in segments {
-            let quantization = bundle.quantization(segment)?;
-            if quantization.is_some_and(|it| it.precision() != Precision::Fp32) {
-                bail!(Usage(format!(
-                    "{} is not in FP32: give the model itself",
-                    path.display()
-                )));
-            }
-        }
-        Ok(Arc::new(bundle))
+        Ok((cpu.exact(reference)?, text))
     }
 
     /// The model, converted in memory for the CPU.
-    fn in_floats(&self, path: &Path) -> anyhow::Result<BundleWriter> {
+    fn in_floats(&self, path: &Path) -> anyhow::Result<Arc<Bundle>> {
         let known = known(path);
         let options = self.graph.options_for(known.as_ref(), Target::default())?;
-        let task = match &known {
-            Some(entry) if self.graph.output.is_empty() => known_task(entry),
-            _ => Task::default(),
-        };
         let task = Task {
             image: None,
-            ..task
+            ..self.graph.task(known.as_ref())
         };
-        let lowered = lower_file(path, &options).map_err(at(path))?;
-        let report = Report::new(&lowered, &options.partition);
-        let name = model_name(path);
-        emit(lowered, &name, &task, &report).map_err(at(path))
+        in_memory(&convert(path, &model_name(path), &options, &task)?)
     }
 
     /// The bundle on what `--device` says.
@@ -387,14 +346,13 @@ impl Cmd {
         let stored = describe(quantizations);
         if self.fast {
             return Ok(Running {
-                session: cpu.session(bundle.clone(), false)?,
+                session: cpu.fast(bundle.clone())?,
                 numbers: format!("{stored}; as the CPU engine computes it"),
                 device,
             });
         }
-        let writer = emulated(bundle, quantizations)?;
         Ok(Running {
-            session: cpu.session(in_memory(&writer)?, true)?,
+            session: cpu.exact(emulated(bundle, quantizations)?)?,
             numbers: match quantizations.iter().any(Option::is_some) {
                 true => format!("{stored}; as a GPU computes it"),
                 false => stored,
@@ -429,32 +387,56 @@ impl Cmd {
         })
     }
 
-    fn limits(&self, accuracy: &Accuracy) -> Vec<Limit> {
-        let mut limits = Vec::new();
+    /// The limits that were given, and what was found.
+    fn limits(&self, accuracy: &Accuracy) -> anyhow::Result<Vec<Limit>> {
         let agreement = match (&accuracy.classes, &accuracy.detections) {
-            (Some(classes), _) => Some(("--min-agreement", classes.agreement_percent)),
-            (None, Some(found)) => Some(("--min-agreement", found.kept_percent)),
-            (None, None) => None,
+            (Some(classes), _) => Some(classes.agreement_percent),
+            (None, found) => found.as_ref().map(|found| found.kept_percent),
         };
-        if let (Some(limit), Some((name, found))) = (self.min_agreement, agreement) {
-            limits.push(Limit {
-                name,
-                limit_percent: limit,
-                found_percent: found,
-                good: found >= limit,
-            });
-        }
         let truth = accuracy.classes.as_ref().and_then(|classes| classes.truth);
-        if let (Some(limit), Some(truth)) = (self.max_drop, truth) {
-            limits.push(Limit {
-                name: "--max-drop",
-                limit_percent: limit,
-                found_percent: truth.drop,
-                good: truth.drop <= limit,
-            });
+        let drop = truth.map(|truth| truth.drop);
+        let mut limits = Vec::new();
+        for (name, limit, found, is_least) in [
+            ("--min-agreement", self.min_agreement, agreement, true),
+            ("--max-drop", self.max_drop, drop, false),
+        ] {
+            match (limit, found) {
+                (None, _) => {}
+                (Some(_), None) => bail!("{name}: no answers of both could be compared"),
+                (Some(limit), Some(found)) => limits.push(Limit {
+                    name,
+                    limit_percent: limit,
+                    found_percent: found,
+                    good: if is_least {
+                        found >= limit
+                    } else {
+                        found <= limit
+                    },
+                }),
+            }
         }
-        limits
+        Ok(limits)
     }
+}
+
+/// A bundle of the model in FP32, as the first of its targets.
+fn reference_bundle(path: &Path) -> anyhow::Result<Arc<Bundle>> {
+    let bundle = Bundle::open(path)?;
+    let bundle = match bundle.targets()?.first() {
+        Some(first) => bundle.select(first)?,
+        None => bundle,
+    };
+    let segments = 0..u32::try_from(bundle.segment_count())?;
+    for segment in segments {
+        let quantization = bundle.quantization(segment)?;
+        if quantization.is_some_and(|it| it.precision() != Precision::Fp32) {
+            bail!(Usage(format!(
+                "{} is not in FP32: give the model itself",
+                path.display()
+            )));
+        }
+    }
+    Ok(Arc::new(bundle))
 }
 
 /// What layers compute in, in words.

@@ -1,18 +1,16 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 use tfjet::convert::calibrate::Method;
-use tfjet::convert::{Report, Task, emit, lower_file};
+use tfjet::convert::{Report, emit, lower_file};
 
 use super::convert::model_name;
-use super::model::{ModelArgs, at, known, known_task};
+use super::model::{ModelArgs, at, known};
 use super::task::TaskArgs;
 use super::{print, write_file};
-use crate::calibration::{
-    Collected, CpuArgs, SampleKind, Samples, Unreadable, collect, count, in_memory,
-};
+use crate::calibration::{Collected, CpuArgs, SampleArgs, Unreadable, collect, in_memory};
 
 /// Release of TensorRT whose name a cache gets, as JetPack 5 has it.
 const TENSORRT: u32 = 8502;
@@ -27,16 +25,13 @@ pub(crate) struct Cmd {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    source: SourceArgs,
+    samples: SampleArgs,
     /// The table to write [default: MODEL.calibration in the current folder]
     #[arg(short, long, value_name = "TABLE")]
     out: Option<PathBuf>,
     /// How a range is chosen from the values: entropy, percentile:99.99, min-max or mse
     #[arg(long, value_name = "METHOD", default_value = "entropy")]
     method: Method,
-    /// Take this many of the files, evenly picked [default: all]
-    #[arg(long, value_name = "N", value_parser = count)]
-    samples: Option<usize>,
     #[command(flatten)]
     task: TaskArgs,
     /// Also write the ranges as TensorRT's calibration cache
@@ -49,34 +44,14 @@ pub(crate) struct Cmd {
     json: bool,
 }
 
-/// What to run the model on.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct SourceArgs {
-    /// Folder of PNG or JPEG images
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    /// Folder of .npz files with arrays NAME or in:NAME, for models that take no single image
-    #[arg(long, value_name = "DIR")]
-    inputs: Option<PathBuf>,
-}
-
-impl SourceArgs {
-    fn folder(&self) -> (&Path, SampleKind) {
-        match (&self.images, &self.inputs) {
-            (_, Some(folder)) => (folder, SampleKind::Arrays),
-            (Some(folder), None) => (folder, SampleKind::Images),
-            (None, None) => (Path::new("."), SampleKind::Images),
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Summary {
     model: String,
     fingerprint: String,
     method: String,
-    /// Files that were run, picked of so many.
+    /// Where files came from, how many were run, and of how many they were picked.
+    #[serde(skip)]
+    folder: PathBuf,
     samples: usize,
     found: usize,
     unreadable: Vec<Unreadable>,
@@ -94,18 +69,13 @@ impl Cmd {
         let known = known(path);
         let mut options = self.model.graph.options(known.as_ref())?;
         options.take_ranges = true;
-        let defaults = match &known {
-            Some(entry) if self.model.graph.output.is_empty() => known_task(entry),
-            _ => Task::default(),
-        };
-        let task = self.task.apply(defaults)?;
+        let task = self.task.apply(self.model.graph.task(known.as_ref()))?;
         let name = known.map_or_else(|| model_name(path), |entry| entry.name);
         let lowered = lower_file(path, &options).map_err(at(path))?;
-        let again = lower_file(path, &options).map_err(at(path))?;
-        let report = Report::new(&again, &options.partition);
-        let bundle = in_memory(&emit(again, &name, &task, &report).map_err(at(path))?)?;
-        let (folder, kind) = self.source.folder();
-        let mut samples = Samples::open(folder, Some(kind), self.samples, &bundle.manifest()?)?;
+        let report = Report::new(&lowered, &options.partition);
+        let writer = emit(lowered.clone(), &name, &task, &report).map_err(at(path))?;
+        let bundle = in_memory(&writer)?;
+        let mut samples = self.samples.open(&bundle.manifest()?)?;
         let cpu = self.cpu.load()?;
         let Collected { table, warnings } =
             collect(&cpu, &bundle, &lowered, &name, &mut samples, self.method)
@@ -124,6 +94,7 @@ impl Cmd {
             model: name,
             fingerprint: table.model,
             method: table.method,
+            folder: samples.folder().into(),
             samples: table.samples,
             found: samples.found(),
             unreadable: samples.unreadable(),
@@ -139,21 +110,21 @@ impl Cmd {
         };
         print(&match self.json {
             true => serde_json::to_string(&summary)? + "\n",
-            false => summary.text(folder),
+            false => summary.text(),
         })?;
         Ok(tfjet::exit::GOOD)
     }
 }
 
 impl Summary {
-    fn text(&self, folder: &Path) -> String {
+    fn text(&self) -> String {
         let mut text = format!(
             "model      {} ({})\nsamples    {} of {} files in {}",
             self.model,
             self.fingerprint,
             self.samples,
             self.found,
-            folder.display()
+            self.folder.display()
         );
         if !self.unreadable.is_empty() {
             text += &format!(", {} cannot be read", self.unreadable.len());

@@ -11,7 +11,7 @@ use tfjet::core::Target;
 use tfjet::exit::Usage;
 
 use super::engines::EngineArgs;
-use super::model::{ModelArgs, at, format_name, known, known_task};
+use super::model::{ModelArgs, at, format_name, known};
 use super::print;
 use super::task::TaskArgs;
 use crate::calibration::{Numbers, PrecisionArgs};
@@ -143,11 +143,7 @@ impl Cmd {
             .graph
             .options_for(known.as_ref(), first.clone())?;
         options.take_ranges = self.precision.takes_ranges();
-        let defaults = match &known {
-            Some(entry) if self.model.graph.output.is_empty() => known_task(entry),
-            _ => Task::default(),
-        };
-        let task = self.task.apply(defaults)?;
+        let task = self.task.apply(self.model.graph.task(known.as_ref()))?;
         let name = known.map_or_else(|| model_name(path), |entry| entry.name);
         self.precision.check(&targets)?;
         let built_here = self.engines.check(&targets)?;

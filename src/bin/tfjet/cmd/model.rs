@@ -138,6 +138,15 @@ impl GraphArgs {
             },
         })
     }
+
+    /// What the model is for: what the manifest says of a model that it knows, unless other outputs
+    /// are asked for.
+    pub(crate) fn task(&self, known: Option<&ModelEntry>) -> Task {
+        match known {
+            Some(entry) if self.output.is_empty() => known_task(entry),
+            _ => Task::default(),
+        }
+    }
 }
 
 /// The manifest's entry for a model file; a file that cannot be read is left to the importer.
