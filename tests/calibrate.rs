@@ -4,35 +4,14 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{Graph, Program, convert, engine, folder, npz, pictures, tfjet};
+use common::{Graph, Place, Program, convert, engine, folder, npz, pictures, tfjet};
 use serde_json::Value;
-use tempfile::TempDir;
 use tfjet::bundle::Bundle;
 use tfjet::core::{LayerPrecision, Precision, Tensor};
 
-/// A folder with a classifier and pictures for it.
-struct Place {
-    folder: TempDir,
-    model: PathBuf,
-    images: PathBuf,
-}
-
 impl Place {
-    fn new(graph: &Graph, images: usize) -> Self {
-        let folder = folder();
-        Self {
-            model: graph.write(folder.path(), "toy.pbtxt"),
-            images: pictures(&folder.path().join("images"), images, |_| 0),
-            folder,
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn calibrate(&self, table: &str) -> Program {
         let program = tfjet().arg("calibrate").arg(&self.model);
         let program = program.arg("--images").arg(&self.images);
@@ -109,7 +88,7 @@ fn what_cannot_be_read_is_named_and_counted() {
     }
     let place = Place::new(&Graph::classifier(), 4);
     let good = fs::read(place.images.join("00_0.png")).unwrap();
-    fs::write(place.images.join("01_0.png"), &good[..60]).unwrap();
+    fs::write(place.images.join("01_1.png"), &good[..60]).unwrap();
     fs::write(place.images.join("zz.jpg"), b"not a picture").unwrap();
     let ran = place.calibrate("t").words("--json").run().good();
     let summary = ran.json();
@@ -120,8 +99,8 @@ fn what_cannot_be_read_is_named_and_counted() {
         .iter()
         .map(|it| it["file"].as_str().unwrap())
         .collect();
-    assert_eq!(named, ["01_0.png", "zz.jpg"]);
-    for word in ["01_0.png", "zz.jpg", "3 samples say little"] {
+    assert_eq!(named, ["01_1.png", "zz.jpg"]);
+    for word in ["01_1.png", "zz.jpg", "3 samples say little"] {
         assert!(ran.stderr.contains(word), "{ran:#?}");
     }
     for file in fs::read_dir(&place.images).unwrap() {

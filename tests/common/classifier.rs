@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use super::Graph;
+use tempfile::TempDir;
+
+use super::{Graph, folder};
 
 /// Numbers from -0.5 to 0.5 that look random.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -62,6 +64,28 @@ impl Graph {
             .floats("product", &[8, 4], &product)
             .float_op("fc", "MatMul", &["mean", "product"])
             .float_op("y", "Softmax", &["fc"])
+    }
+}
+
+/// A folder with a model and pictures for it, of the classes 0 to 3.
+pub(crate) struct Place {
+    pub(crate) folder: TempDir,
+    pub(crate) model: PathBuf,
+    pub(crate) images: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(graph: &Graph, count: usize) -> Self {
+        let folder = folder();
+        Self {
+            model: graph.write(folder.path(), "toy.pbtxt"),
+            images: pictures(&folder.path().join("images"), count, |index| index % 4),
+            folder,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }
 

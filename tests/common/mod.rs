@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tfjet::core::Tensor;
 use tfjet::runtime::{read_npz, write_npz};
 
-pub(crate) use classifier::{pictures, png};
+pub(crate) use classifier::{Place, pictures, png};
 pub(crate) use graph::Graph;
 pub(crate) use machine::{Machine, rows_bundle, script};
 
