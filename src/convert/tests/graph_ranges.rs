@@ -151,12 +151,9 @@ fn of_several_ranges_of_a_tensor_the_widest_is_taken() {
     for layer in ["first", "second"] {
         assert_eq!(range_before(&lowered, layer), Some(4.0));
     }
-    let note = "tensor `relu` is rounded in 2 different ranges: the widest, 4, is taken";
+    let note = "is rounded in 2 different ranges: the widest, 4, is taken";
     let notes = &lowered.typed.notes;
-    assert!(
-        notes.iter().any(|it| it.contains("2 different ranges")),
-        "{note} {notes:?}"
-    );
+    assert!(notes.iter().any(|it| it.ends_with(note)), "{notes:?}");
     let same = [
         vec![image(), node("relu", "Relu", &["x"])],
         vec![
