@@ -75,10 +75,7 @@ class Runs:
 
         def make():
             command = [self.args.bin / "tfjet", "convert", model, "-o", self.bundle(name), "--json"]
-            report = json.loads(self.run(*command, *flags))
-            reports = report.get("targets", report) if isinstance(report, dict) else report
-            first = reports[0] if isinstance(reports, list) else reports
-            return first.get("report", first).get("precision") or {}
+            return json.loads(self.run(*command, *flags))["precision"]
 
         return self.kept(f"convert-{name}", make)
 
@@ -123,21 +120,30 @@ def layers_text(precision):
     return f"{precision.get('int8', 0)} INT8, {len(kept)} FP16"
 
 
+def bundles_of(runs, short, model, folder, chosen, *task):
+    """(title, name, flags) of FP16, of INT8 by each method, and of the mixed precision.
+
+    `folder` is calibrated on; `chosen` has the method of the mixed precision and its flags."""
+    bundles = [("FP16", f"{short}-fp16", ["--precision", "fp16"])]
+    tables = {}
+    for method in METHODS:
+        name = f"{short}-{method}"
+        tables[method] = runs.calibrate(name, model, folder, method, *task)
+        flags = ["--precision", "int8", "--calibration", tables[method]]
+        bundles.append((f"INT8, {method}", name, flags))
+    method, flags = chosen
+    flags = ["--precision", "int8", "--calibration", tables[method], *flags]
+    bundles.append((f"mixed, chosen by tfjet, {method}", f"{short}-mixed", flags))
+    return bundles
+
+
 def efficientnet(runs):
     model = runs.args.cache / "efficientnet-lite0/efficientnet_lite0.pb"
     images = runs.args.out / "images"
-    bundles = [("FP16", "effnet-fp16", ["--precision", "fp16"])]
-    tables = {}
-    for method in METHODS:
-        name = f"effnet-{method}"
-        tables[method] = runs.calibrate(name, model, images / "calibration", method)
-        flags = ["--precision", "int8", "--calibration", tables[method]]
-        bundles.append((f"INT8, {method}", name, flags))
-    flags = ["--precision", "int8", "--calibration", tables["mse"]]
-    flags += ["--max-accuracy-drop", EFFICIENTNET_DROP, "--evaluate", images / "calibration"]
-    bundles.append(("mixed, chosen by tfjet, mse", "effnet-mixed", flags))
+    folder = images / "calibration"
+    chosen = ["--max-accuracy-drop", EFFICIENTNET_DROP, "--evaluate", folder]
     rows = []
-    for title, name, flags in bundles:
+    for title, name, flags in bundles_of(runs, "effnet", model, folder, ("mse", chosen)):
         precision = runs.convert(name, model, *flags)
         labelled = runs.accuracy(f"{name}-labelled", model, images / "labelled", *LABELLED, of=name)
         unlabelled = runs.accuracy(f"{name}-unlabelled", model, images / "unlabelled", of=name)
@@ -149,19 +155,12 @@ def shapes(runs):
     data, trained = runs.args.out / "shapes", runs.args.out / "trained"
     model, qat = trained / "shapes_fp32.pb", trained / "shapes_qat.pb"
     task = [*SHAPES_TASK, "--labels", data / "classes.txt"]
-    bundles = [("FP16", model, "shapes-fp16", ["--precision", "fp16"])]
-    tables = {}
-    for method in METHODS:
-        name = f"shapes-{method}"
-        tables[method] = runs.calibrate(name, model, data / "calibration", method, *task)
-        flags = ["--precision", "int8", "--calibration", tables[method]]
-        bundles.append((f"INT8, {method}", model, name, flags))
-    flags = ["--precision", "int8", "--calibration", tables["entropy"], *LABELLED]
-    flags += ["--max-accuracy-drop", SHAPES_DROP, "--evaluate", data / "validation"]
-    bundles.append(("mixed, chosen by tfjet, entropy", model, "shapes-mixed", flags))
-    bundles.append(("trained for INT8, no images", qat, "shapes-qat", ["--precision", "int8"]))
+    chosen = [*LABELLED, "--max-accuracy-drop", SHAPES_DROP, "--evaluate", data / "validation"]
+    bundles = bundles_of(runs, "shapes", model, data / "calibration", ("entropy", chosen), *task)
+    bundles.append(("trained for INT8, no images", "shapes-qat", ["--precision", "int8"]))
     rows = []
-    for title, source, name, flags in bundles:
+    for title, name, flags in bundles:
+        source = qat if name == "shapes-qat" else model
         precision = runs.convert(name, source, *flags, *task)
         result = runs.accuracy(f"{name}-test", source, data / "test", *LABELLED, of=name)
         rows.append((title, name, precision, result))
@@ -171,18 +170,10 @@ def shapes(runs):
 def centernet(runs):
     model = runs.args.cache / "centernet/centernet.json"
     images = runs.args.out / "images"
-    bundles = [("FP16", "centernet-fp16", ["--precision", "fp16"])]
-    tables = {}
-    for method in METHODS:
-        name = f"centernet-{method}"
-        tables[method] = runs.calibrate(name, model, images / "scenes", method)
-        flags = ["--precision", "int8", "--calibration", tables[method]]
-        bundles.append((f"INT8, {method}", name, flags))
-    flags = ["--precision", "int8", "--calibration", tables["mse"]]
-    flags += ["--max-accuracy-drop", CENTERNET_DROP, "--evaluate", images / "scenes"]
-    bundles.append(("mixed, chosen by tfjet, mse", "centernet-mixed", flags))
+    folder = images / "scenes"
+    chosen = ["--max-accuracy-drop", CENTERNET_DROP, "--evaluate", folder]
     rows = []
-    for title, name, flags in bundles:
+    for title, name, flags in bundles_of(runs, "centernet", model, folder, ("mse", chosen)):
         precision = runs.convert(name, model, *flags)
         result = runs.accuracy(f"{name}-frames", model, images / "frames", of=name)
         rows.append((title, name, precision, result))
