@@ -31,9 +31,9 @@ pub struct EngineOptions {
     ///
     /// Without it ONNX Runtime computes in integers where it has a kernel for that: convolutions
     /// whose result is rounded at once, or after an activation that only clips. It rounds their bias
-    /// to whole products, so that now and then a number comes out one higher or lower, and what
-    /// follows from that. On x86-64 processors without VNNI, whose integer sums overflow there, it
-    /// computes in floats all the same.
+    /// to whole products. Now and then a number comes out one higher or lower than in the exact way,
+    /// and what follows from that differs too. On x86-64 processors without VNNI, whose integer sums
+    /// overflow there, it computes in floats all the same.
     ///
     /// EfficientNet-Lite0 with all its convolutions in INT8, on one thread of a server processor
     /// with AVX-512 VNNI: 9.1 ms of processor time for an image in integers and 16.1 ms in exact

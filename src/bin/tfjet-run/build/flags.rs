@@ -59,7 +59,7 @@ impl BuildFlags {
             self.dla_core.map_or("none".into(), |core| core.to_string()),
             if self.detailed { "detailed" } else { "names" },
         );
-        // Absent by default, as in the texts of engines from before there were these flags.
+        // Absent by default: engines whose text has no word of them stay current.
         if self.pin_precisions {
             text += " precisions=pinned";
         }

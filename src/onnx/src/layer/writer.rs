@@ -95,7 +95,6 @@ impl<'w, 'a> Writer<'w, 'a> {
         Ok(self.tensor(&self.spec.inputs, index)?.shape.dims())
     }
 
-    /// The element type of an output.
     /// Is the input made by a layer that does nothing but transpose?
     pub(super) fn is_transposed(&self, index: usize) -> bool {
         let Some(&input) = self.spec.inputs.get(index) else {
@@ -108,6 +107,7 @@ impl<'w, 'a> Writer<'w, 'a> {
             .is_some_and(|maker| matches!(&maker.layer, Layer::Shuffle { reshape: None, .. }))
     }
 
+    /// The element type of an output.
     pub(super) fn output_dtype(&self, index: usize) -> Result<DType, OnnxError> {
         Ok(self.tensor(&self.spec.outputs, index)?.dtype)
     }
