@@ -26,9 +26,9 @@ VBuilder VBuilderConfig VCudaEngine VEngineInspector VExecutionContext VHostMemo
 VNetworkDefinition VOptimizationProfile VRuntime VTensor VTimingCache
 VLayer VActivationLayer VCastLayer VConcatenationLayer VConstantLayer VConvolutionLayer
 VDeconvolutionLayer VDequantizeLayer VElementWiseLayer VFillLayer VGatherLayer VIdentityLayer
-VMatrixMultiplyLayer VPaddingLayer VParametricReLULayer VPoolingLayer VQuantizeLayer VReduceLayer
-VResizeLayer VScaleLayer VSelectLayer VShapeLayer VShuffleLayer VSliceLayer VSoftMaxLayer VTopKLayer
-VUnaryLayer
+VMatrixMultiplyLayer VNMSLayer VPaddingLayer VParametricReLULayer VPoolingLayer VQuantizeLayer
+VReduceLayer VResizeLayer VScaleLayer VSelectLayer VShapeLayer VShuffleLayer VSliceLayer
+VSoftMaxLayer VTopKLayer VUnaryLayer
 """.split()
 
 

@@ -116,6 +116,7 @@ const ENUMS: &[&str] = &[
     "APILanguage",
     "ActivationType",
     "AttentionNormalizationOp",
+    "BoundingBoxFormat",
     "BuilderFlag",
     "BuilderFlags",
     "CausalMaskKind",

@@ -80,6 +80,13 @@ impl NetworkSpec {
         self.tensors.get(usize::try_from(id.0).ok()?)
     }
 
+    /// Does TensorRT wait for the device while it enqueues some layer of the network?
+    pub fn waits_for_values(&self) -> bool {
+        self.layers
+            .iter()
+            .any(|layer| layer.layer.waits_for_values())
+    }
+
     /// How many layers move data only to change its layout: shuffles that transpose.
     pub fn transposes(&self) -> usize {
         let moves = |order: &[usize]| order.iter().enumerate().any(|(i, &axis)| i != axis);
@@ -336,6 +343,22 @@ pub enum Layer {
         /// Added to the mean.
         k: f32,
     },
+    /// `INMSLayer` over one image and one class, with its result padded to a fixed size. Inputs:
+    /// boxes of `[n, 4]`, the coordinates of two opposite corners each, and scores of `[n]`, all
+    /// float32. Outputs: `max_output_boxes` int32, the indices of the selected boxes by falling
+    /// score and zeros behind them; how many boxes are selected, a scalar int32.
+    ///
+    /// A box counts where its score is above the threshold for scores, and goes where its
+    /// intersection over union with a selected box is above the other threshold. Which of two
+    /// equal scores comes first is left open.
+    Nms {
+        /// Most boxes that are selected, at least 1.
+        max_output_boxes: usize,
+        /// Within 0..=1.
+        iou_threshold: f32,
+        /// Any number; negative infinity for none.
+        score_threshold: f32,
+    },
 }
 
 impl Layer {
@@ -373,7 +396,14 @@ impl Layer {
             Self::Numbers { .. } => "Numbers",
             Self::LinSpace => "LinSpace",
             Self::Lrn { .. } => "Lrn",
+            Self::Nms { .. } => "Nms",
         }
+    }
+
+    /// Does the size of something inside the layer follow from values? TensorRT then waits for the
+    /// device while it enqueues the layer, which a CUDA graph cannot record.
+    pub fn waits_for_values(&self) -> bool {
+        matches!(self, Self::Nms { .. })
     }
 
     /// The weights that the layer refers to.

@@ -18,6 +18,8 @@ const MAX_K: usize = 3840;
 const TOP_K_AXES: usize = 4;
 /// Widest window of an LRN layer.
 const MAX_LRN_WINDOW: usize = 15;
+/// Of more boxes than this an NMS layer looks at those with the highest scores only.
+const MAX_NMS_BOXES: usize = 5000;
 /// A resize layer changes so many last axes at most.
 const RESIZED_AXES: usize = 3;
 
@@ -202,6 +204,7 @@ impl Library {
                 k,
             } => lrn(*window, *alpha, *beta, *k)
                 .or_else(|| (!dtype.is_float()).then(|| format!("has no {kind} of {dtype}"))),
+            Layer::Nms { .. } => self.nms(input),
             Layer::LinSpace => {
                 let made = outputs.first()?.dtype;
                 let takes = matches!(made, DType::F32 | DType::I32 | DType::I64);
@@ -226,6 +229,30 @@ impl Library {
                 no(kind.into())
             }
             _ => None,
+        }
+    }
+
+    /// `boxes` are the first input. GPUs of compute capability 5.3 and 6.2 look at fewer, but have
+    /// no TensorRT with the layer. TensorRT-RTX 1.7 takes the layer into a network, and then finds
+    /// nothing that computes it.
+    fn nms(&self, boxes: &NetworkTensor) -> Option<String> {
+        if self.engine == EngineKind::TensorRtRtx {
+            return Some("has nothing that computes an Nms".into());
+        }
+        if self.before(8, 5) {
+            return Some("has no Nms before 8.5".into());
+        }
+        if boxes.dtype != DType::F32 {
+            return Some(format!("has no Nms of {}", boxes.dtype));
+        }
+        match boxes.shape.dims().first() {
+            Some(Dim::Fixed(count)) if *count <= MAX_NMS_BOXES => None,
+            Some(Dim::Fixed(count)) => Some(format!(
+                "has Nms look at {MAX_NMS_BOXES} boxes at most, not {count}"
+            )),
+            _ => Some(format!(
+                "has Nms look at {MAX_NMS_BOXES} boxes at most, and how many there are is open"
+            )),
         }
     }
 

@@ -8,6 +8,7 @@ mod elementwise;
 mod engine;
 mod gather;
 mod matrix_multiply;
+mod nms;
 mod numbers;
 mod options;
 mod pooling;
@@ -285,6 +286,11 @@ fn write(w: &mut Writer<'_, '_, '_>) -> Result<(), TensorRtError> {
             beta,
             k,
         } => pooling::lrn(w, *window, [*alpha, *beta, *k]),
+        Layer::Nms {
+            max_output_boxes,
+            iou_threshold,
+            score_threshold,
+        } => nms::nms(w, *max_output_boxes, *iou_threshold, *score_threshold),
         Layer::Shape => dynamic::shape(w),
         Layer::Reshape => dynamic::reshape(w),
         Layer::SliceTo { stride } => dynamic::slice_to(w, stride),

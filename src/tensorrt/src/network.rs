@@ -251,3 +251,6 @@ impl<'n> LayerRef<'n> {
         call::set(&self.handle, |s| &s.layer.set_input, (index, tensor))
     }
 }
+
+#[cfg(test)]
+mod tests;

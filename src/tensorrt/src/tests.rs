@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use crate::network::Network;
 use crate::sys::{Dims, Handle};
 use crate::{
     Builder, DataType, Flavor, HostMemory, Library, ProgressEvent, ProgressReport, TensorRtError,
@@ -53,6 +54,27 @@ fn relu_engine(
     }
     // SAFETY: the network is alive and has no weights.
     unsafe { builder.build_serialized(*network, &config) }
+}
+
+#[test]
+fn nms_gives_rows_of_three_and_their_number() {
+    let Some(library) = library() else { return };
+    let builder = Builder::new(&library).unwrap();
+    let network = Network::new(&builder).unwrap();
+    let input = |name, dtype, dims: &[i64]| network.add_input(name, dtype, dims).unwrap();
+    let layer = network
+        .add_nms(
+            input("boxes", DataType::Float, &[1, 9, 4]),
+            input("scores", DataType::Float, &[1, 9, 1]),
+            input("limit", DataType::Int32, &[]),
+            input("iou", DataType::Float, &[]),
+            input("score", DataType::Float, &[]),
+        )
+        .unwrap();
+    for (index, dims) in [(0, vec![-1, 3]), (1, vec![])] {
+        let output = layer.output(index).unwrap();
+        assert_eq!(output.dims().unwrap(), Some(dims), "output {index}");
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Sizes<'_> {
                 let window = window.iter().map(|size| *size as u64);
                 window.fold(output, u64::saturating_mul)
             }
-            Layer::Reduce { .. } | Layer::TopK { .. } => input,
+            Layer::Reduce { .. } | Layer::TopK { .. } | Layer::Nms { .. } => input,
             Layer::Softmax { .. } => output.saturating_mul(4),
             Layer::Scale { scale, shift } => {
                 let steps = u64::from(scale.is_some()) + u64::from(shift.is_some());

@@ -1,10 +1,10 @@
 use tfjet_core::{DType, GatherMode, Layer, TopKOperation, WeightsId};
 
 use crate::case::{Case, noise, whole};
-use crate::reference::{Array, gather};
+use crate::reference::{Array, gather, overlap, suppression};
 
 pub fn cases() -> Vec<Case> {
-    [gathers(), top_ks(), casts(), constants()].concat()
+    [gathers(), top_ks(), suppressions(), casts(), constants()].concat()
 }
 
 fn gathers() -> Vec<Case> {
@@ -81,6 +81,74 @@ fn top_ks() -> Vec<Case> {
                 });
             }
         }
+    }
+    cases
+}
+
+/// Boxes of 8 by 8 in groups that do not touch, moved by up to 2 within a group, corners in any
+/// order. Halves hold the coordinates, and overlaps are one of a few numbers.
+fn boxes(count: usize, groups: usize) -> Array {
+    let moved = whole(&[count, 2], 61, 0, 2);
+    Array::build(&[count, 4], |at| {
+        let (i, axis) = (at[0], at[1] % 2);
+        let group = i * 7 % groups;
+        let low = 16.0 * [group / 8, group % 8][axis] as f64 + moved.at(&[i, axis]);
+        let is_flipped = i >> axis & 1 == 1;
+        low + if (at[1] >= 2) != is_flipped { 8.0 } else { 0.0 }
+    })
+}
+
+/// All different, steps of a power of 2.
+fn scores(count: usize, lowest: f64) -> Array {
+    let step = 1.0 / count.next_power_of_two() as f64;
+    Array::build(&[count], |at| {
+        lowest + step * ((at[0] * 17 + 5) % count) as f64
+    })
+}
+
+fn suppressions() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (count, groups, max_output_boxes, iou_threshold, score_threshold, lowest) in [
+        (12, 4, 5, 0.55, 0.0, 0.0),
+        (12, 4, 20, 0.3, 0.1, 0.0),
+        (12, 4, 12, 0.7, 0.5, 0.0),
+        (12, 4, 12, 0.0, 0.0, 0.0),
+        (12, 4, 12, 1.0, 0.0, 0.0),
+        (7, 3, 4, 0.55, 2.0, 0.0),
+        (1, 1, 1, 0.5, 0.25, 0.5),
+        (9, 2, 9, 0.55, f32::NEG_INFINITY, -0.5),
+        (9, 2, 9, 0.55, f32::MIN, -0.5),
+        (9, 2, 9, 0.55, -0.3, -0.5),
+        (600, 64, 100, 0.55, 0.25, 0.0),
+        (5000, 64, 300, 0.7, 0.0, 0.0),
+    ] {
+        let (boxes, scores) = (boxes(count, groups), scores(count, lowest));
+        let threshold = f64::from(iou_threshold);
+        for other in 1..count {
+            let far = (overlap(&boxes, 0, other) - threshold).abs() > 0.02;
+            assert!(far || threshold == 0.0 || threshold == 1.0);
+        }
+        let (selected, selected_count) = suppression(
+            &boxes,
+            &scores,
+            max_output_boxes,
+            threshold,
+            score_threshold.into(),
+        );
+        cases.push(Case {
+            name: format!(
+                "Nms {count} {max_output_boxes} {iou_threshold} {score_threshold:e} {lowest}"
+            ),
+            layer: Layer::Nms {
+                max_output_boxes,
+                iou_threshold,
+                score_threshold,
+            },
+            inputs: vec![(DType::F32, boxes), (DType::F32, scores)],
+            weights: Vec::new(),
+            sizes: Vec::new(),
+            expected: vec![(DType::I32, selected), (DType::I32, selected_count)],
+        });
     }
     cases
 }

@@ -77,6 +77,7 @@ fn every_kind_of_layer_has_a_case() {
         "Cast",
         "ParametricRelu",
         "Lrn",
+        "Nms",
         "Shape",
         "Reshape",
         "SliceTo",

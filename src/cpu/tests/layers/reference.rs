@@ -388,3 +388,52 @@ pub fn local_response(x: &Array, window: usize, [alpha, beta, k]: [f64; 3]) -> A
         x.at(at) / (k + alpha * mean).powf(beta)
     })
 }
+
+/// The boxes that are kept, best score first, and zeros behind them; how many are kept.
+pub fn suppression(
+    boxes: &Array,
+    scores: &Array,
+    max_output_boxes: usize,
+    iou_threshold: f64,
+    score_threshold: f64,
+) -> (Array, Array) {
+    let mut order: Vec<usize> = (0..scores.data.len())
+        .filter(|&i| scores.data[i] > score_threshold)
+        .collect();
+    order.sort_by(|&a, &b| scores.data[b].total_cmp(&scores.data[a]));
+    let mut kept: Vec<usize> = Vec::new();
+    for candidate in order {
+        let overlaps = |&other: &usize| overlap(boxes, candidate, other) > iou_threshold;
+        if kept.len() < max_output_boxes && !kept.iter().any(overlaps) {
+            kept.push(candidate);
+        }
+    }
+    let count = kept.len() as f64;
+    kept.resize(max_output_boxes, 0);
+    let kept: Vec<f64> = kept.into_iter().map(|i| i as f64).collect();
+    (
+        Array::new(&[max_output_boxes], &kept),
+        Array::new(&[], &[count]),
+    )
+}
+
+/// Intersection over union of two boxes of `[n, 4]`.
+pub fn overlap(boxes: &Array, a: usize, b: usize) -> f64 {
+    let sides = |i: usize, axis: usize| {
+        let (p, q) = (boxes.at(&[i, axis]), boxes.at(&[i, axis + 2]));
+        (p.min(q), p.max(q))
+    };
+    let area = |i: usize| {
+        let ((top, bottom), (left, right)) = (sides(i, 0), sides(i, 1));
+        (bottom - top) * (right - left)
+    };
+    let common = |axis: usize| {
+        let (a, b) = (sides(a, axis), sides(b, axis));
+        (a.1.min(b.1) - a.0.max(b.0)).max(0.0)
+    };
+    if area(a) <= 0.0 || area(b) <= 0.0 {
+        return 0.0;
+    }
+    let intersection = common(0) * common(1);
+    intersection / (area(a) + area(b) - intersection)
+}

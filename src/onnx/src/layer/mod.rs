@@ -4,6 +4,7 @@ mod convolution;
 mod dynamic;
 mod elementwise;
 mod gather;
+mod nms;
 mod padded;
 mod pooling;
 mod reduce;
@@ -61,6 +62,7 @@ pub(crate) fn check(
         Layer::Constant { .. } | Layer::Numbers { .. } => (inputs, outputs) == (0, 1),
         Layer::Concatenation { .. } => inputs >= 1 && outputs == 1,
         Layer::TopK { .. } => (inputs, outputs) == (1, 2),
+        Layer::Nms { .. } => (inputs, outputs) == (2, 2),
         Layer::Select | Layer::SliceTo { .. } | Layer::LinSpace => (inputs, outputs) == (3, 1),
         Layer::ElementWise { .. }
         | Layer::MatrixMultiply { .. }
@@ -149,6 +151,11 @@ fn family<'a>(w: &mut Writer<'_, 'a>, spec: &'a LayerSpec) -> Result<(), OnnxErr
             beta,
             k,
         } => pooling::lrn(w, *window, [*alpha, *beta, *k]),
+        Layer::Nms {
+            max_output_boxes,
+            iou_threshold,
+            score_threshold,
+        } => nms::nms(w, *max_output_boxes, *iou_threshold, *score_threshold),
         Layer::Shape => dynamic::shape(w),
         Layer::Reshape => dynamic::reshape(w),
         Layer::SliceTo { stride } => dynamic::slice_to(w, stride),

@@ -310,6 +310,12 @@ impl Block {
             && engines.any(SegmentEngine::is_dynamic)
     }
 
+    /// Does an engine wait for the device while it is enqueued, so that no graph can be recorded?
+    pub(super) fn waits_for_values(&self) -> bool {
+        let mut engines = self.steps.iter().filter_map(DeviceStep::engine);
+        engines.any(|engine| engine.waits_for_values)
+    }
+
     pub(crate) fn has_run(&self) -> bool {
         !self.states.is_empty()
     }

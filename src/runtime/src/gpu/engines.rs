@@ -23,6 +23,8 @@ pub(crate) struct SegmentEngine {
     pub(crate) engine: Engine,
     pub(crate) inputs: Vec<EngineTensor>,
     pub(crate) outputs: Vec<EngineTensor>,
+    /// Does it wait for the device while it is enqueued?
+    pub(crate) waits_for_values: bool,
     /// For its inputs in the order of [`Engine::io`].
     profiles: Vec<Vec<Range>>,
 }
@@ -103,6 +105,7 @@ impl Engines {
                 let (inputs, outputs) = fit(&network, engine.io())?;
                 Ok(SegmentEngine {
                     segment,
+                    waits_for_values: network.waits_for_values(),
                     profiles: profiles::of_engine(&engine).map_err(GpuError::from)?,
                     engine,
                     inputs,

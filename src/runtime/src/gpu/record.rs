@@ -35,6 +35,9 @@ impl Block {
         if !env.use_graphs {
             return Ok((None, Some(PlainReason::SwitchedOff)));
         }
+        if self.waits_for_values() {
+            return Ok((None, Some(PlainReason::WaitsForValues)));
+        }
         if self.capture_failed {
             return Ok((None, Some(PlainReason::CaptureFailed)));
         }

@@ -11,6 +11,9 @@ pub enum PlainReason {
     FirstRun,
     /// Recording failed before; the log says why.
     CaptureFailed,
+    /// An engine waits for the device while it is enqueued: it has a layer whose size follows from
+    /// values ([`Layer::Nms`](tfjet_core::Layer::Nms)).
+    WaitsForValues,
 }
 
 impl fmt::Display for PlainReason {
@@ -19,6 +22,7 @@ impl fmt::Display for PlainReason {
             Self::SwitchedOff => "switched off",
             Self::FirstRun => "first run with these shapes",
             Self::CaptureFailed => "recording a graph failed",
+            Self::WaitsForValues => "an engine has sizes that follow from values",
         })
     }
 }

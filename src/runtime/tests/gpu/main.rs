@@ -7,6 +7,7 @@ mod built;
 mod common;
 mod control;
 mod profiles;
+mod suppression;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -119,7 +119,12 @@ pub(super) fn top_k(
 }
 
 impl<'n> Writer<'n, '_, '_> {
-    fn reshape(&mut self, value: Value<'n>, dims: &[i64]) -> Result<Value<'n>, TensorRtError> {
+    /// The same elements in these sizes, where 0 copies the size and -1 is what is left.
+    pub(super) fn reshape(
+        &mut self,
+        value: Value<'n>,
+        dims: &[i64],
+    ) -> Result<Value<'n>, TensorRtError> {
         let reshape = Reshape::To {
             dims,
             zero_copies: true,

@@ -379,7 +379,7 @@ fn explicit_quantization_encloses_each_int8_layer_once() {
         for (layer, weights) in [("a", 0), ("up", 0), ("d", 144), ("e", 144)] {
             assert_eq!(told[layer].weights, Some(weights), "{layer}");
             let second = (weights == 0).then(|| format!("{layer}/weights/dequantize"));
-            assert_eq!(told[layer].second, second, "{layer}");
+            assert_eq!(told[layer].inputs.get(&1), second.as_ref(), "{layer}");
         }
         assert!(told.values().all(|it| it.range.is_none()), "{version:?}");
         assert_eq!(words(&told), [("e", FLOAT, FLOAT), ("join", FLOAT, FLOAT)]);

@@ -360,6 +360,18 @@ impl<'n, 'w, 'a> Writer<'n, 'w, 'a> {
         self.constant(Tensor::scalar(fitting(value, dtype)), &[], dtype)
     }
 
+    /// As many zeros as the sizes say.
+    pub(super) fn zeros(
+        &mut self,
+        dims: &[usize],
+        dtype: DataType,
+    ) -> Result<Value<'n>, TensorRtError> {
+        let zeros = vec![0i32; dims.iter().product()];
+        let tensor = Tensor::from_slice(dims, &zeros);
+        let tensor = tensor.map_err(|error| self.fail(error.to_string()))?;
+        self.constant(tensor, dims, dtype)
+    }
+
     /// A shape tensor of one element, or with rank 0 a scalar.
     pub(super) fn integer(&mut self, value: i64, rank: usize) -> Result<Value<'n>, TensorRtError> {
         let dims = vec![1; rank];

@@ -1,4 +1,4 @@
-//! A network that notes what it is told of precisions.
+//! A network that notes what it is told of precisions and inputs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,9 +17,11 @@ pub(crate) struct Told {
     pub(crate) precision: Option<i32>,
     pub(crate) output: Option<i32>,
     pub(crate) range: Option<(f32, f32)>,
-    /// Name of the layer whose output is the second input.
-    pub(crate) second: Option<String>,
+    /// Names of the layers whose outputs are further inputs, by index.
+    pub(crate) inputs: BTreeMap<i32, String>,
     pub(crate) axis: Option<i32>,
+    /// Number of `BoundingBoxFormat`.
+    pub(crate) box_format: Option<i32>,
     /// Elements of the layer's own weights.
     pub(crate) weights: Option<i64>,
 }
@@ -105,14 +107,23 @@ unsafe extern "C" fn get_output(this: *mut c_void, index: i32) -> *mut c_void {
     STATE.with_borrow(|state| state.outputs[number])
 }
 
-unsafe extern "C" fn set_input(this: *mut c_void, index: i32, tensor: *mut c_void) {
-    assert_eq!(index, 1);
-    let made = STATE.with_borrow(|state| {
+unsafe extern "C" fn set_box_format(this: *mut c_void, format: i32) {
+    // SAFETY: called with a fake layer.
+    unsafe { note(this, |told| told.box_format = Some(format)) };
+}
+
+/// The name of the layer that makes the tensor.
+fn maker(tensor: *mut c_void) -> String {
+    STATE.with_borrow(|state| {
         let place = state.outputs.iter().position(|other| *other == tensor);
         state.layers[place.unwrap()].name.clone()
-    });
+    })
+}
+
+unsafe extern "C" fn set_input(this: *mut c_void, index: i32, tensor: *mut c_void) {
+    let made = maker(tensor);
     // SAFETY: called with a fake layer.
-    unsafe { note(this, |told| told.second = Some(made)) };
+    unsafe { note(this, |told| _ = told.inputs.insert(index, made)) };
 }
 
 unsafe extern "C" fn set_dynamic_range(this: *mut c_void, min: f32, max: f32) -> u8 {
@@ -209,15 +220,31 @@ extern "C" fn add_layer(_this: *mut c_void) -> *mut c_void {
     add(None)
 }
 
-/// A layer that quantizes or dequantizes, whose own methods are few.
+/// A layer that quantizes or dequantizes.
 extern "C" fn add_scaled(_this: *mut c_void) -> *mut c_void {
+    add_with(|s| &s.quantize_layer.set_axis, set_axis as *const c_void)
+}
+
+extern "C" fn add_nms(
+    _this: *mut c_void,
+    boxes: *mut c_void,
+    scores: *mut c_void,
+    limit: *mut c_void,
+) -> *mut c_void {
+    let given = (0..).zip([boxes, scores, limit].map(maker));
+    let made = add_with(
+        |s| &s.nms_layer.set_bounding_box_format,
+        set_box_format as *const c_void,
+    );
+    STATE.with_borrow_mut(|state| state.layers.last_mut().unwrap().inputs = given.collect());
+    made
+}
+
+/// A layer with one method of its own.
+fn add_with(method: Method, code: *const c_void) -> *mut c_void {
     let made = add(None);
     let number = STATE.with_borrow(|state| state.layers.len() - 1);
-    let own = at(
-        api(),
-        &[(|s| &s.quantize_layer.set_axis, set_axis as *const c_void)],
-    );
-    let own = layer(&own, &[], number);
+    let own = layer(&at(api(), &[(method, code)]), &[], number);
     // SAFETY: a fake object, alive for good.
     let from = unsafe { own.cast::<super::Object>().read() };
     // SAFETY: as above, and nobody else has it yet.
@@ -292,6 +319,7 @@ extern "C" fn create_network(_this: *mut c_void) -> *mut c_void {
             (|s| &s.network_definition.add_identity, layer),
             (|s| &s.network_definition.add_matrix_multiply, layer),
             (|s| &s.network_definition.add_shuffle, layer),
+            (|s| &s.network_definition.add_nms, add_nms as *const c_void),
             (|s| &s.network_definition.add_quantize, scaled),
             (|s| &s.network_definition.add_dequantize, scaled),
         ],

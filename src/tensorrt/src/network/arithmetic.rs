@@ -171,6 +171,35 @@ impl<'w> Network<'w> {
         Ok(self.layer(handle))
     }
 
+    /// `INMSLayer` over boxes given by two opposite corners, `[1, n, 4]`, and scores of
+    /// `[1, n, 1]`: the selected boxes as rows of batch, class and box, by falling score, and how
+    /// many there are. The limit is a scalar of int32, the thresholds are scalars of float.
+    /// TensorRT 8.5 and later.
+    pub fn add_nms(
+        &self,
+        boxes: TensorRef<'_>,
+        scores: TensorRef<'_>,
+        max_output_boxes: TensorRef<'_>,
+        iou_threshold: TensorRef<'_>,
+        score_threshold: TensorRef<'_>,
+    ) -> Added<'_> {
+        let limit = self.own(max_output_boxes)?;
+        let handle = self.make(
+            |s| &s.network_definition.add_nms,
+            (self.own(boxes)?, self.own(scores)?, limit),
+        )?;
+        call::set(
+            &handle,
+            |s| &s.nms_layer.set_bounding_box_format,
+            (codes::CORNER_PAIRS,),
+        )?;
+        let layer = self.layer(handle);
+        for (index, threshold) in [(3, iou_threshold), (4, score_threshold)] {
+            layer.set_input(index, self.own(threshold)?)?;
+        }
+        Ok(layer)
+    }
+
     /// `ISelectLayer`.
     pub fn add_select(
         &self,

@@ -18,6 +18,8 @@ pub(super) const WRAP: i32 = 1;
 pub(super) const FILL: i32 = 3;
 /// `SampleMode::kREFLECT`.
 pub(super) const REFLECT: i32 = 4;
+/// `BoundingBoxFormat::kCORNER_PAIRS`.
+pub(super) const CORNER_PAIRS: i32 = 0;
 /// `FillOperation::kLINSPACE`.
 pub(super) const LINSPACE: i32 = 0;
 

@@ -59,6 +59,8 @@ fn symbolic(case: &Case) -> Dims {
         Layer::Gather {
             mode: GatherMode::Nd,
         } => Dims::Symbolic(Some(case.inputs[1].1.shape.len() - 1)),
+        // How many boxes there are is known.
+        Layer::Nms { .. } => Dims::Fixed,
         // Which axes are resized is known.
         Layer::ResizeTo { .. } => Dims::Symbolic(Some(0)),
         _ => Dims::Symbolic(None),

@@ -42,6 +42,9 @@ pub fn is_expected(version: Version, case: &Case) -> bool {
         }
         Layer::Reduce { operation, .. } => integer && *operation == ReduceOperation::Avg,
         Layer::TopK { .. } => integer && version.flavor == Flavor::TensorRt && version.major == 8,
+        Layer::Nms { .. } => {
+            version.flavor == Flavor::TensorRtRtx || (version.major, version.minor) < (8, 5)
+        }
         Layer::Resize { .. } => integer,
         _ => false,
     }
