@@ -156,6 +156,7 @@ fn resolve(
     let rewrite = RewriteOptions {
         keep: &keep,
         keep_post_processing: options.keep_post_processing,
+        lower_nms: options.partition.lower_nms,
     };
     let mut typed = simplify(graph, &rewrite).map_err(|source| ConvertError::Pass {
         file: file.into(),

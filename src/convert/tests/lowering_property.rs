@@ -22,6 +22,7 @@ use typed_graph::{TypedSource, typed_graph};
 fn parts(source: &TypedSource, target: &Target) -> Parts {
     let options = PartitionOptions {
         min_segment_size: 1,
+        lower_nms: true,
         target: target.clone(),
         ..PartitionOptions::default()
     };
@@ -85,7 +86,7 @@ proptest! {
 fn random_graphs_reach_every_lowering() {
     let mut runner = TestRunner::deterministic();
     let mut missed: BTreeSet<&str> = lowered_ops().collect();
-    for _ in 0..2000 {
+    for _ in 0..3000 {
         let source = typed_graph(24).new_tree(&mut runner).unwrap().current();
         let Parts { typed, partition } = parts(&source, &Target::default());
         for id in partition.segments.iter().flat_map(|segment| &segment.nodes) {

@@ -28,7 +28,8 @@ const VARIABLE: &str = "TFJET_REGENERATE_GOLDEN";
 const ENGINES: &[(&str, EngineKind, [u32; 2])] = &[
     ("CPU engine", EngineKind::Cpu, [0, 0]),
     ("8.2", EngineKind::TensorRt, [8, 2]),
-    ("8.4, 8.5", EngineKind::TensorRt, [8, 4]),
+    ("8.4", EngineKind::TensorRt, [8, 4]),
+    ("8.5", EngineKind::TensorRt, [8, 5]),
     ("8.6", EngineKind::TensorRt, [8, 6]),
     ("10", EngineKind::TensorRt, [10, 0]),
     ("RTX 1.7", EngineKind::TensorRtRtx, [1, 7]),
@@ -36,6 +37,13 @@ const ENGINES: &[(&str, EngineKind, [u32; 2])] = &[
 
 /// Ops that TensorFlow runs in no graph of one node on a CPU, and what they are lowered like.
 const LIKE: &[(&str, &str)] = &[("ResourceGather", "GatherV2")];
+
+/// Ops that a pass makes others for `--lower-nms`, with what is left over outside.
+const PADDED: &[(&str, &str)] = &[
+    ("NonMaxSuppression", "NonMaxSuppressionV4"),
+    ("NonMaxSuppressionV2", "NonMaxSuppressionV4"),
+    ("NonMaxSuppressionV3", "NonMaxSuppressionV4"),
+];
 
 fn engines() -> Vec<Target> {
     let any = find_target("x86-cpu").unwrap();
@@ -52,7 +60,7 @@ fn engines() -> Vec<Target> {
 }
 
 /// What becomes of an op's nodes in the goldens.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Judged {
     /// It is read past.
     bypassed: bool,
@@ -64,6 +72,8 @@ struct Judged {
     dtypes: BTreeSet<&'static str>,
     /// Why a release does not take what the CPU engine takes.
     lacks: BTreeSet<String>,
+    /// Why TensorRT-RTX does not.
+    rtx_lacks: BTreeSet<String>,
 }
 
 impl Judged {
@@ -80,7 +90,11 @@ impl Judged {
                 Err(reason) => {
                     let library = format!("{} ", engine.library());
                     let reason = reason.0.strip_prefix(&library).unwrap_or(&reason.0);
-                    self.lacks.insert(reason.to_owned());
+                    let lacks = match engine.engine {
+                        EngineKind::TensorRtRtx => &mut self.rtx_lacks,
+                        _ => &mut self.lacks,
+                    };
+                    lacks.insert(general(reason));
                 }
             }
         }
@@ -160,6 +174,10 @@ fn document() -> String {
         let entry = judged.entry((*op).to_owned()).or_default();
         (entry.taken, entry.dtypes) = (taken, dtypes);
     }
+    for (op, padded) in PADDED {
+        let padded = judged[*padded].clone();
+        judged.insert((*op).to_owned(), padded);
+    }
     let on_device: BTreeSet<&str> = tfjet_runtime::device_ops().iter().copied().collect();
     let mut ops: BTreeSet<&str> = lowered_ops().chain(tfjet_ops::supported_ops()).collect();
     ops.extend(judged.keys().map(String::as_str));
@@ -184,8 +202,13 @@ fn document() -> String {
             .collect();
         let tick = |yes: bool| if yes { "yes" } else { "–" };
         let mut limits = vec![needs(op).to_owned()];
-        let lacks: BTreeSet<String> = judged.lacks.iter().map(|it| general(it)).collect();
-        limits.extend(lacks.into_iter().map(|reason| format!("TensorRT {reason}")));
+        if let Some((_, padded)) = PADDED.iter().find(|(name, _)| *name == op) {
+            limits.push(format!("as {padded}: {}", needs(padded)));
+        }
+        let rtx = judged.rtx_lacks.difference(&judged.lacks);
+        let rtx = rtx.map(|reason| format!("TensorRT-RTX {reason}"));
+        let all = judged.lacks.iter();
+        limits.extend(all.map(|reason| format!("TensorRT {reason}")).chain(rtx));
         limits.retain(|limit| !limit.is_empty());
         let dtypes: Vec<&str> = judged.dtypes.iter().copied().collect();
         let _ = writeln!(

@@ -63,6 +63,10 @@ pub(crate) struct GraphArgs {
     /// Keep this op type outside the segments
     #[arg(long, value_name = "OP")]
     pub(crate) deny_op: Vec<String>,
+    /// Lower NonMaxSuppression to TensorRT's NMS layer (8.5 or later): boxes stay on the GPU, which
+    /// is waited for, and no CUDA graph is recorded
+    #[arg(long)]
+    pub(crate) lower_nms: bool,
     /// What the bundle is for: a name of `tfjet targets`, or a TOML file; `convert` takes several
     #[arg(long, value_name = "TARGET[,TARGET]", default_value = "x86-cpu")]
     pub(crate) target: String,
@@ -126,6 +130,7 @@ impl GraphArgs {
                 min_segment_size: usize::try_from(self.min_segment_size).unwrap_or(usize::MAX),
                 exclude_nodes: self.exclude_node.iter().cloned().collect(),
                 deny_ops: self.deny_op.iter().cloned().collect(),
+                lower_nms: self.lower_nms,
                 target,
             },
             allow_residual_only: self.allow_residual_only,

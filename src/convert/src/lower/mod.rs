@@ -28,6 +28,7 @@ mod graph_ranges;
 mod layout;
 mod lrn;
 mod matmul;
+mod non_max_suppression;
 mod one_hot;
 mod op;
 mod pad;
@@ -57,6 +58,7 @@ use tfjet_core::{AttrError, NetworkSpec, Target};
 use builder::NetworkBuilder;
 pub(crate) use graph_ranges::GraphRanges;
 pub use layout::Layout;
+pub(crate) use non_max_suppression::{Suppression, is_suppression};
 use op::Op;
 use space_to_batch::DilatedConvolutions;
 use table::find;
@@ -97,6 +99,9 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T, Refusal> {
 pub fn validate(typed: &TypedGraph, id: NodeId, target: &Target) -> Result<(), Refusal> {
     let node = typed.graph.node(id);
     let Some(lower) = find(&node.op) else {
+        if is_suppression(&node.op) {
+            return Err(non_max_suppression::unpadded(typed, id));
+        }
         return refuse(format!("op type {} has no layer", node.op));
     };
     for layout in [Layout::Native, Layout::ChannelsFirst] {

@@ -4,8 +4,8 @@ use super::op::Op;
 use super::{
     Refusal, activation, band_part, batch_norm, binary, cast, classify, clip, compare, concat,
     conv2d, conv2d_backprop_input, cumsum, division, einsum, fake_quant, fill, gather, lrn, matmul,
-    one_hot, pad, pool, reduce, reshape, resize, resize_weighted, scatter, select, slice, softmax,
-    space_to_batch, space_to_depth, tile, top_k, transpose, unary,
+    non_max_suppression, one_hot, pad, pool, reduce, reshape, resize, resize_weighted, scatter,
+    select, slice, softmax, space_to_batch, space_to_depth, tile, top_k, transpose, unary,
 };
 
 pub(super) type Lower = fn(&mut Op<'_, '_>) -> Result<(), Refusal>;
@@ -172,6 +172,16 @@ static LOWERINGS: &[(&str, Lower, &str)] = &[
     ("Mod", division::lower, ""),
     ("Mul", binary::lower, ""),
     ("Neg", unary::lower, ""),
+    (
+        "NonMaxSuppressionV4",
+        non_max_suppression::lower,
+        "--lower-nms, sizes and thresholds constant",
+    ),
+    (
+        "NonMaxSuppressionV5",
+        non_max_suppression::lower,
+        "--lower-nms, sizes and thresholds constant, no sigma",
+    ),
     ("NotEqual", compare::lower, ""),
     ("OneHot", one_hot::lower, "depth constant"),
     ("OnesLike", fill::lower, ""),

@@ -6,6 +6,7 @@ use super::Dag;
 use super::contract::contract;
 use super::levels::{anchored, earliest};
 use crate::graph::{NodeId, TypedGraph, WireFact, WireId};
+use crate::lower::is_suppression;
 use crate::passes::computed;
 
 /// Which segment each live node is in.
@@ -208,7 +209,8 @@ pub(super) fn is_arithmetic(typed: &TypedGraph, id: NodeId) -> bool {
         let elements = elements.and_then(Shape::elements);
         whole && elements.is_some_and(|elements| elements <= MAX_NUMBERS)
     };
-    typed.facts[id.index()].iter().all(few)
+    let chooses = is_suppression(&typed.graph.node(id).op);
+    !chooses && typed.facts[id.index()].iter().all(few)
 }
 
 /// Drops the clusters that compute nothing else than a few numbers: an engine for them would take

@@ -35,7 +35,7 @@ use segments::Segments;
 
 use crate::flops::flops;
 use crate::graph::{NodeId, TypedGraph, WireId};
-use crate::lower::{Refusal, validate};
+use crate::lower::{Refusal, is_suppression, validate};
 use crate::passes::computed;
 
 /// What the user asks of the partition.
@@ -47,6 +47,8 @@ pub struct PartitionOptions {
     pub exclude_nodes: BTreeSet<String>,
     /// Op types that stay outside.
     pub deny_ops: BTreeSet<String>,
+    /// `--lower-nms`: suppressions of boxes are no residual ops where a layer can do what they do.
+    pub lower_nms: bool,
     /// What the segments are for.
     pub target: Target,
 }
@@ -57,6 +59,7 @@ impl Default for PartitionOptions {
             min_segment_size: 3,
             exclude_nodes: BTreeSet::new(),
             deny_ops: BTreeSet::new(),
+            lower_nms: false,
             target: Target::default(),
         }
     }
@@ -168,6 +171,12 @@ fn refusal(
         return Some(Refusal(format!(
             "the size of `{}` changes between passes of a loop or follows from values",
             typed.graph.wire_name(wire)
+        )));
+    }
+    if is_suppression(&node.op) && !options.lower_nms {
+        return Some(Refusal(format!(
+            "op type {} is lowered with --lower-nms only",
+            node.op
         )));
     }
     validate(typed, id, &options.target).err()

@@ -14,6 +14,7 @@ mod frames;
 mod hard_sigmoid;
 mod leftovers;
 mod list_shape;
+mod pad_suppressions;
 mod post_processing;
 mod pre_processing;
 mod prune;

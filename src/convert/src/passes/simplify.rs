@@ -6,6 +6,7 @@ use super::case::cases;
 use super::expand::expand;
 use super::frames::{ControlFlowError, take_apart};
 use super::leftovers::{drop_dropouts, leftovers};
+use super::pad_suppressions::pad_suppressions;
 use super::post_processing::{fuse_post_processing, post_processing_left};
 use super::tensor_array::tensor_arrays;
 use super::tensor_list::tensor_lists;
@@ -32,6 +33,8 @@ pub struct RewriteOptions<'a> {
     pub keep: &'a dyn Fn(&Node) -> bool,
     /// The suppression of boxes stays as many ops.
     pub keep_post_processing: bool,
+    /// Suppressions of boxes are given a result of fixed size, for a layer to make.
+    pub lower_nms: bool,
 }
 
 /// A pass looks at a typed graph, the model's or that of a function, and returns it changed, or
@@ -46,6 +49,7 @@ const PASSES: &[Pass] = &[
     tensor_lists,
     fuse_post_processing,
     drop_dropouts,
+    pad_suppressions,
 ];
 
 /// Why the passes cannot take a graph.

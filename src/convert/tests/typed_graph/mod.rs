@@ -340,4 +340,5 @@ const FAMILIES: &[Family] = &[
     arranged::permute,
     arranged::scatter,
     rarer::rarer,
+    rarer::suppression,
 ];

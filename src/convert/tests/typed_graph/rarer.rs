@@ -154,6 +154,32 @@ fn fused(draft: &mut Draft<'_>) -> Option<SourceNode> {
     Some(with(node, "padding", text("SAME")))
 }
 
+pub(super) fn suppression(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let rows = |wire: &Wire| wire.shape.as_ref().map(|shape| shape.dims()[0].clone());
+    let float = |wire: &Wire, rank: usize| wire.dtype == Some(DType::F32) && wire.rank() == rank;
+    let boxes = draft.wire(|wire| float(wire, 2) && wire.size(1) == Some(4))?;
+    let scores = draft.wire(|wire| float(wire, 1) && rows(wire) == rows(&boxes));
+    let scores = match (scores, boxes.size(0)) {
+        (Some(scores), _) => scores.name,
+        (None, Some(count)) => draft.floats(&[count]),
+        (None, None) => {
+            let axis = draft.vector(&[1]);
+            return Some(draft.op("Max", &[&boxes.name, &axis]));
+        }
+    };
+    let limit = draft.ints(&[], &[3]);
+    let (iou, score) = (draft.filled(&[], 0.5), draft.filled(&[], 0.0));
+    let mut inputs = vec![boxes.name, scores, limit, iou, score];
+    let op = draft.one_of(&["NonMaxSuppressionV4", "NonMaxSuppressionV5"]);
+    if op == "NonMaxSuppressionV5" {
+        inputs.push(draft.filled(&[], 0.0));
+    }
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let pads = AttrValue::Bool(draft.below(4) != 0);
+    let node = draft.op(op, &inputs);
+    Some(with(node, "pad_to_max_output_size", pads))
+}
+
 fn other(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let input = draft.wire(|wire| wire.rank() > 0 && wire.dtype == Some(DType::F32))?;
     if draft.below(2) == 0 {
