@@ -86,7 +86,7 @@ proptest! {
 fn random_graphs_reach_every_lowering() {
     let mut runner = TestRunner::deterministic();
     let mut missed: BTreeSet<&str> = lowered_ops().collect();
-    for _ in 0..3000 {
+    for _ in 0..2000 {
         let source = typed_graph(24).new_tree(&mut runner).unwrap().current();
         let Parts { typed, partition } = parts(&source, &Target::default());
         for id in partition.segments.iter().flat_map(|segment| &segment.nodes) {

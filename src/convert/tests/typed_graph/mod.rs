@@ -341,4 +341,5 @@ const FAMILIES: &[Family] = &[
     arranged::scatter,
     rarer::rarer,
     rarer::suppression,
+    rarer::volume,
 ];

@@ -12,18 +12,17 @@ pub(super) fn rarer(draft: &mut Draft<'_>) -> Option<SourceNode> {
     if draft.below(RARELY) != 0 {
         return None;
     }
-    match draft.below(10) {
-        0..=2 => volume(draft),
-        3 => matrices(draft),
-        4 => image(draft),
-        5 | 6 => quantized(draft),
-        7 => blocks(draft),
-        8 => fused(draft),
+    match draft.below(7) {
+        0 => matrices(draft),
+        1 => image(draft),
+        2 | 3 => quantized(draft),
+        4 => blocks(draft),
+        5 => fused(draft),
         _ => other(draft),
     }
 }
 
-fn volume(draft: &mut Draft<'_>) -> Option<SourceNode> {
+pub(super) fn volume(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let Some(input) = draft.wire(|wire| wire.rank() == 5 && wire.dtype == Some(DType::F32)) else {
         let image = draft.image()?;
         let axis = draft.ints(&[], &[1]);
