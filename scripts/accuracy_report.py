@@ -25,7 +25,7 @@ METHODS = ["entropy", "mse", "percentile:99.99", "min-max"]
 # on those that it is measured with.
 EFFICIENTNET_DROP = "1"
 SHAPES_DROP = "0.1"
-CENTERNET_DROP = "2"
+CENTERNET_DROP = "4"
 NAMES = ["efficientnet", "shapes", "centernet", "peers"]
 SHAPES_TASK = ["--mean", "127.5", "--scale", "0.007843137255", "--decoder", "classify"]
 SHAPES_TASK += ["--decode-output", "probabilities", "--resize", "stretch", "--filter", "nearest"]

@@ -43,7 +43,7 @@ pub(crate) struct PrecisionArgs {
     pub(crate) keep: Vec<Keep>,
     /// With int8: numbers of the layers that are not in int8. fp32 is slower, and has an engine whose
     /// precisions are pinned give what the CPU does
-    #[arg(long, value_name = "fp16|fp32", default_value = "fp16", value_parser = float_precision)]
+    #[arg(long, value_name = "fp16|fp32", default_value = "fp16", value_parser = parse_floats)]
     pub(crate) float_layers: Precision,
     /// With int8: keep as few layers in fp16 (or --float-layers) as are needed to lose at most this much, in percent, on
     /// the samples of --evaluate: of top-1 with true classes, of answers that are those of fp32
@@ -103,8 +103,8 @@ fn parse_precision(text: &str) -> Result<Precision, String> {
         .ok_or_else(|| "expected fp32, fp16 or int8".into())
 }
 
-fn float_precision(text: &str) -> Result<Precision, String> {
-    match precision(text) {
+fn parse_floats(text: &str) -> Result<Precision, String> {
+    match parse_precision(text) {
         Ok(floats @ (Precision::Fp16 | Precision::Fp32)) => Ok(floats),
         _ => Err("expected fp16 or fp32".into()),
     }
