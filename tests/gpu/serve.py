@@ -4,7 +4,7 @@
 usage: serve.py TFJET_RUN BUNDLE TENSORRT OUT [--frames N] [--onnxruntime LIBRARY]
 
 TFJET_RUN is built with GStreamer, whose plugins coreelements, videotestsrc, videoconvert, videoscale and app
-are there. BUNDLE is a classifier without engines. With ONNX Runtime's library the same frames are
+are there. BUNDLE is a classifier; one with engines for the GPU is served without a build. With ONNX Runtime's library the same frames are
 classified on the CPU too, and compared. The exit code is 1 where something is not as it should be.
 """
 
@@ -135,18 +135,22 @@ def main():
 
     gpu = ['device = "gpu"', 'precision = "fp32"', f'tensorrt = "{args.tensorrt}"']
     first, page = serve(args, "first", gpu, "true", 400)
-    check("first: told systemd to wait while it built", first.count("EXTEND_TIMEOUT_USEC") > 0,
-          f"{first.count('EXTEND_TIMEOUT_USEC')} times")
+    built = "building engines" in (first.folder / "log").read_text()
+    if built:
+        check("first: told systemd to wait while it built", first.count("EXTEND_TIMEOUT_USEC") > 0,
+              f"{first.count('EXTEND_TIMEOUT_USEC')} times")
     check("first: on the GPU", 'device="gpu' in page or "TensorRT" in page, "by tfjet_info")
     again, _ = serve(args, "again", gpu, "true", 60)
     before, after = first.first("READY=1") or 0, again.first("READY=1") or 1e9
-    check("again: ready without a build", after < before / 2, f"{after:.2f} s after {before:.2f} s")
+    if built:
+        check("again: ready without a build", after < before / 2, f"{after:.2f} s after {before:.2f} s")
     if args.onnxruntime:
         cpu = ['device = "cpu"', f'onnxruntime = "{args.onnxruntime.resolve()}"']
         other, _ = serve(args, "cpu", cpu, "false", 60)
         ours, theirs = [{it["class"]: it["score"] for it in service.results()[-1]["classes"]} for service in (again, other)]
         off = max(abs(ours.get(key, 0) - theirs.get(key, 0)) for key in {**ours, **theirs})
-        check("the CPU's answer to the same picture", off < 1e-3, f"scores differ by {off:.1e}")
+        # Products are rounded to TF32 on the GPU.
+        check("the CPU's answer to the same picture", off < 5e-3, f"scores differ by {off:.1e}")
     return 1 if failures else 0
 
 

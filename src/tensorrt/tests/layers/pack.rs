@@ -36,7 +36,7 @@ impl Pack {
                 }
             }
             for mut layer in one.layers {
-                layer.name = format!("{number}/{}", case.name);
+                layer.name = format!("{number}/{}/{}", case.name, layer.name);
                 layer.inputs = moved(&layer.inputs);
                 layer.outputs = moved(&layer.outputs);
                 match &mut layer.layer {
