@@ -8,7 +8,9 @@ use tfjet_core::{DType, Layer, NetworkSpec, Quantization, Target, TensorId};
 use crate::ConvertError;
 use crate::calibrate::{propagate, source_fingerprint};
 use crate::graph::{InputRequest, OutputRequest, TypedGraph, WireId, build};
-use crate::lower::{GraphRanges, WeightsStore, lacking, lower_with_ranges, target_narrows};
+use crate::lower::{
+    GraphRanges, WeightsStore, is_suppression, lacking, lower_with_ranges, target_narrows,
+};
 use crate::partition::{Partition, PartitionOptions, Segment, partition, parts};
 use crate::passes::{
     RewriteOptions, fold_pre_processing, fold_scales, fold_shuffles, fuse_hard_sigmoids, simplify,
@@ -173,6 +175,16 @@ fn resolve(
     }
     if options.take_ranges {
         typed.take_ranges();
+    }
+    if options.partition.lower_nms {
+        let mut ops = typed.order.iter().map(|id| &typed.graph.node(*id).op);
+        if !ops.any(|op| is_suppression(op)) {
+            typed.notes.push(
+                "--lower-nms: there is no NonMaxSuppression of its own; the one of a fused \
+                 post-processing stays with it"
+                    .into(),
+            );
+        }
     }
     Ok(Resolved {
         format,

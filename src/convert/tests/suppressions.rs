@@ -113,6 +113,31 @@ fn it_stays_outside_unless_it_is_asked_for() {
 }
 
 #[test]
+fn a_graph_without_one_is_told_of() {
+    let lower = |nodes: Vec<SourceNode>| {
+        let options = ConvertOptions {
+            partition: PartitionOptions {
+                min_segment_size: 1,
+                lower_nms: true,
+                ..PartitionOptions::default()
+            },
+            ..ConvertOptions::default()
+        };
+        lower_source(source::graph(nodes), "graph", &options).unwrap()
+    };
+    let told = |lowered: &Lowered| {
+        let mut notes = lowered.typed.notes.iter();
+        notes.any(|note| note.starts_with("--lower-nms: there is no"))
+    };
+    let without = vec![
+        placeholder("x", &[Some(2), Some(4)]),
+        node("y", "Relu", &["x"]),
+    ];
+    assert!(told(&lower(without)));
+    assert!(!told(&lower(PLAIN.nodes())));
+}
+
+#[test]
 fn a_padded_one_is_in_the_segment_whole() {
     for op in ["NonMaxSuppressionV4", "NonMaxSuppressionV5"] {
         let graph = Graph {

@@ -79,15 +79,18 @@ fn to_8_bits(value: f32, range: f32) -> f32 {
     (value.clamp(-range, range) * 127.0 / range).round_ties_even() * range / 127.0
 }
 
+/// The values of tensor `tensor` as INT8 layers read them.
+fn rounded(values: &[f32], quantization: Option<&Quantization>, tensor: usize) -> Vec<f32> {
+    let range = quantization.and_then(|it| it.ranges[tensor]);
+    let values = values.iter();
+    values
+        .map(|&x| range.map_or(x, |range| to_8_bits(x, range)))
+        .collect()
+}
+
 /// What the network of [`coarse`] makes, in INT8 by the quantization or in floats.
 fn reference(model: &Model, input: &[f32], quantization: Option<&Quantization>) -> Vec<f32> {
-    let round = |values: &[f32], tensor: usize| -> Vec<f32> {
-        let range = quantization.and_then(|it| it.ranges[tensor]);
-        let rounded = values.iter();
-        rounded
-            .map(|&x| range.map_or(x, |range| to_8_bits(x, range)))
-            .collect()
-    };
+    let round = |values: &[f32], tensor: usize| rounded(values, quantization, tensor);
     let channels = |layer: usize| match quantization.map(|it| &it.layers[layer]) {
         Some(LayerPrecision::Int8 { channels }) => Some(channels.as_slice()),
         _ => None,
@@ -118,13 +121,7 @@ fn dense_reference(
     input: &[f32],
     quantization: Option<&Quantization>,
 ) -> [Vec<f32>; 2] {
-    let round = |values: &[f32], tensor: usize| -> Vec<f32> {
-        let range = quantization.and_then(|it| it.ranges[tensor]);
-        let rounded = values.iter();
-        rounded
-            .map(|&x| range.map_or(x, |range| to_8_bits(x, range)))
-            .collect()
-    };
+    let round = |values: &[f32], tensor: usize| rounded(values, quantization, tensor);
     // Weight of row `k` for column `j`, by the column's own magnitude.
     let weight = |id: u32, layer: usize, transposed: bool, k: usize, j: usize| {
         let view = model.weights(WeightsId(id)).unwrap();
