@@ -133,7 +133,7 @@ def main():
         setattr(args, name, getattr(args, name).resolve())
     args.out.mkdir(parents=True, exist_ok=True)
 
-    gpu = ['device = "gpu"', 'precision = "fp32"', f'tensorrt = "{args.tensorrt}"']
+    gpu = ['device = "gpu"', 'precision = "fp32"', f'tensorrt = "{args.tensorrt}"', 'tactic_sources = "none"']
     first, page = serve(args, "first", gpu, "true", 400)
     built = "building engines" in (first.folder / "log").read_text()
     if built:

@@ -197,6 +197,7 @@ impl BackendArgs {
             library: Some(version.to_string()),
             precision: String::new(),
             engines: None,
+            flags: None,
             dynamic: None,
             fallback: None,
             target,
@@ -218,6 +219,7 @@ impl BackendArgs {
             memory: Some(memory),
             precision: engines.precision().into(),
             engines: has_segments.then(|| engines.origin().to_string()),
+            flags: engines.headers().next().map(|header| header.flags.clone()),
             ..backend
         };
         let session = Session::load_gpu(bundle, gpu, &engines, options)?;
@@ -259,6 +261,7 @@ impl BackendArgs {
             device: "CPU".into(),
             engines: library.as_ref().map(|_| "the bundle's ONNX models".into()),
             library: library.as_ref().map(onnxruntime),
+            flags: None,
             precision: cpu_precision(&bundle)?.name().into(),
             dynamic: None,
             fallback: None,

@@ -3,6 +3,7 @@
 mod fields;
 mod keys;
 mod problem;
+mod tactic_sources;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 
 pub use self::keys::nearest;
 pub use self::problem::{ConfigError, Problem};
+pub use self::tactic_sources::TacticSources;
 use crate::Mask;
 
 /// The longest time that a key can give: some three years.
@@ -69,7 +71,8 @@ pub struct Config {
     pub sinks: Vec<Sink>,
 }
 
-/// `[engine]`: flags of `run` that choose where segments run.
+/// `[engine]`: flags of `run` that choose where segments run, and those of `prepare` that say how
+/// their engines are built.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
@@ -95,6 +98,25 @@ pub struct Engine {
     pub dynamic_capacity: Option<u32>,
     /// `--max-memory`, in MiB.
     pub max_memory: Option<u32>,
+    /// `--workspace`, in MiB.
+    pub workspace: Option<u32>,
+    /// `--tactic-sources`.
+    pub tactic_sources: Option<TacticSources>,
+    /// `--dla-core`.
+    pub dla_core: Option<u32>,
+}
+
+impl Engine {
+    /// The keys that say how engines are built, as far as they are there.
+    pub fn of_builds(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("engine.workspace", self.workspace.is_some()),
+            ("engine.tactic_sources", self.tactic_sources.is_some()),
+            ("engine.dla_core", self.dla_core.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, given)| given.then_some(key))
+    }
 }
 
 /// Makes an enumeration whose values are spelt as flags of `run` spell them.
@@ -374,6 +396,18 @@ impl Config {
             "engine.max_memory",
             "it is 0".into(),
         );
+        check(
+            self.engine.workspace != Some(0),
+            "engine.workspace",
+            "it is 0".into(),
+        );
+        for key in self.engine.of_builds() {
+            check(
+                self.prepare || !matches!(self.engine.dynamic, None | Some(Dynamic::Off)),
+                key,
+                "it means nothing without prepare = true or engine.dynamic".into(),
+            );
+        }
         for sink in &self.sinks {
             let text = format!(
                 "`{}` has no {TIME}, so every file would replace the last",

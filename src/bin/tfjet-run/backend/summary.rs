@@ -14,6 +14,9 @@ pub(crate) struct BackendSummary {
     pub(crate) precision: String,
     /// Where the engines come from; absent where there are none.
     pub(crate) engines: Option<String>,
+    /// How the first of them was built; absent where there are none, and with `--dynamic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flags: Option<String>,
     /// What happens to shapes without an engine, where `--dynamic` says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dynamic: Option<DynamicMode>,

@@ -33,7 +33,7 @@ fn every_value_is_read() {
          thresholds = { cat = 0.7, \"sea.lion\" = 1 }\n\
          [engine]\ndevice = \"gpu\"\ngpu = 1\nprecision = \"fp16\"\ntensorrt = \"t\"\n\
          onnxruntime = \"o\"\ncache = \"c\"\nthreads = 2\ndynamic = \"never-build\"\n\
-         dynamic_capacity = 3\nmax_memory = 512\n\
+         dynamic_capacity = 3\nmax_memory = 512\nworkspace = 256\ntactic_sources = 0x1f\ndla_core = 1\n\
          [[sink]]\nto = \"-\"\n[[sink]]\nto = \"{time}.mkv\"\nevery = 600\n",
         mask,
     )
@@ -44,6 +44,11 @@ fn every_value_is_read() {
     assert_eq!(
         config.engine.dynamic.map(Dynamic::text),
         Some("never-build")
+    );
+    assert_eq!(config.engine.tactic_sources, Some(TacticSources(0x1f)));
+    assert_eq!(
+        (config.engine.workspace, config.engine.dla_core),
+        (Some(256), Some(1))
     );
     let [first, second] = config.sinks.as_slice() else {
         panic!("{config:?}")
@@ -143,6 +148,26 @@ fn a_value_that_cannot_be_is_refused_by_name_and_line() {
         (
             "[engine]\ndynamic_capacity = 0",
             "line 4: engine.dynamic_capacity: it is not from 1 to 64",
+        ),
+        (
+            "[engine]\nworkspace = 0",
+            "line 4: engine.workspace: it is 0",
+        ),
+        (
+            "[engine]\ndla_core = 0",
+            "line 4: engine.dla_core: it means nothing without prepare = true or engine.dynamic",
+        ),
+        (
+            "[engine]\ndynamic = \"off\"\ntactic_sources = \"none\"",
+            "line 5: engine.tactic_sources: it means nothing without prepare = true or ",
+        ),
+        (
+            "prepare = true\n[engine]\ntactic_sources = \"all\"",
+            "line 5: engine.tactic_sources: invalid value: string \"all\", expected a bit mask, ",
+        ),
+        (
+            "prepare = true\n[engine]\ntactic_sources = -1",
+            "line 5: engine.tactic_sources: invalid value: integer `-1`, expected a bit mask, ",
         ),
         (
             "[[sink]]\nto = \"a.mkv\"\nevery = 9",

@@ -13,6 +13,8 @@ use tfjet::runtime::BuildWatch;
 use tfjet_service::config::{Config, Dynamic, Engine};
 use tfjet_service::notify::{EXTENSION, Notifier};
 
+use super::engine::build_flags;
+
 /// How often a build is looked at.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -43,6 +45,7 @@ pub(super) fn run(
     if let Some(cache) = cache {
         command.arg("--cache").arg(cache);
     }
+    command.args(build_flags(&config.engine));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let begin = Instant::now();
     notifier.status("building engines");
@@ -208,12 +211,14 @@ mod tests {
 
     #[test]
     fn the_manager_waits_while_engines_are_built() {
-        let more = "[engine]\ngpu = 1\nprecision = \"fp16\"\ncache = \"c\"";
+        let more = "prepare = true\n[engine]\ngpu = 1\nprecision = \"fp16\"\ncache = \"c\"\n\
+                    workspace = 64\ntactic_sources = \"none\"\ndla_core = 0";
         let tried = try_with("sleep 0.3", more, None);
         tried.result.unwrap();
         assert_eq!(
             tried.arguments,
-            "prepare a.jet --device 1 --precision fp16 --cache c\n"
+            "prepare a.jet --device 1 --precision fp16 --cache c --workspace=64 \
+             --tactic-sources=0x0 --dla-core=0\n"
         );
         let extended = "EXTEND_TIMEOUT_USEC=60000000\n";
         assert!(
