@@ -186,6 +186,14 @@ fn wrong_flags_are_refused() {
         ("--precision int8 --method mse", "--calibrate"),
         ("--precision int8 --max-accuracy-drop 1", "--evaluate"),
         (
+            "--precision int8 --score 0.5",
+            "--score is for --max-accuracy",
+        ),
+        (
+            "--iou 0.5",
+            "--iou is for --max-accuracy-drop with --evaluate",
+        ),
+        (
             "--precision int8 --labels-from-names *_{class}",
             "--max-accuracy-drop",
         ),

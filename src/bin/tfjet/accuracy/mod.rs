@@ -10,10 +10,12 @@ mod page;
 mod plot;
 mod text;
 
+use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
+use tfjet::exit::Usage;
 
-use crate::calibration::{Ranked, Unreadable};
+use crate::calibration::{Question, Ranked, Unreadable};
 
 pub(crate) use classes::{ClassReport, Classes, ranking};
 pub(crate) use detections::{DetectionReport, Detections, Matching};
@@ -27,19 +29,36 @@ pub(crate) use text::text;
 /// When two detections are the same.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MatchArgs {
-    /// With a detector: lowest score of a detection that counts
-    #[arg(long, value_name = "SCORE", default_value = "0.3", value_parser = parse_share)]
-    pub(crate) score: f64,
-    /// With a detector: least overlap of two detections that are the same
-    #[arg(long, value_name = "IOU", default_value = "0.7", value_parser = parse_share)]
-    pub(crate) iou: f64,
+    /// With a detector: lowest score of a detection that counts [default: 0.3]
+    #[arg(long, value_name = "SCORE", value_parser = parse_share)]
+    pub(crate) score: Option<f64>,
+    /// With a detector: least overlap of two detections that are the same [default: 0.7]
+    #[arg(long, value_name = "IOU", value_parser = parse_share)]
+    pub(crate) iou: Option<f64>,
 }
 
 impl MatchArgs {
     pub(crate) fn matching(&self) -> Matching {
         Matching {
-            score: self.score,
-            iou: self.iou,
+            score: self.score.unwrap_or(0.3),
+            iou: self.iou.unwrap_or(0.7),
+        }
+    }
+
+    /// A flag that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let flags = [("--score", self.score), ("--iou", self.iou)];
+        let mut given = flags.into_iter().filter(|(_, value)| value.is_some());
+        given.next().map(|(flag, _)| flag)
+    }
+
+    /// Refuses flags that say nothing about a model that is no detector.
+    pub(crate) fn check(&self, model: &str, question: Option<&Question>) -> anyhow::Result<()> {
+        match (self.given(), question) {
+            (Some(flag), None | Some(Question::Classes { .. })) => bail!(Usage(format!(
+                "{flag} is for detectors, and `{model}` is none"
+            ))),
+            _ => Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@ use tfjet::exit::Usage;
 use tfjet::runtime::Outputs;
 
 use super::{Cpu, Samples, in_memory};
-use crate::accuracy::{Detections, Matching, Truth, ranking};
+use crate::accuracy::{Detections, MatchArgs, Matching, Truth, ranking};
 use crate::cmd::compare::rows;
 use crate::compare::{Rows, numbers};
 
@@ -145,16 +145,17 @@ impl<'a> Evaluation<'a> {
         cpu: &'a Cpu,
         bundle: &Bundle,
         samples: Samples,
-        matching: Matching,
+        matching: &MatchArgs,
         truth: Option<Truth>,
     ) -> anyhow::Result<Self> {
         let manifest = bundle.manifest()?;
-        let Some(question) = Question::of(&manifest, matching) else {
+        let Some(question) = Question::of(&manifest, matching.matching()) else {
             bail!(Usage(format!(
                 "`{}` is no classifier or detector: say with --decoder what its outputs mean",
                 manifest.model
             )));
         };
+        matching.check(&manifest.model, Some(&question))?;
         if truth.is_some() && matches!(question, Question::Detections(_)) {
             bail!(Usage(format!(
                 "`{}` is a detector: it is compared with its own detections in FP32, not with true \

@@ -45,9 +45,9 @@ pub(crate) struct PrecisionArgs {
     /// precisions are pinned give what the CPU does
     #[arg(long, value_name = "fp16|fp32", default_value = "fp16", value_parser = parse_floats)]
     pub(crate) float_layers: Precision,
-    /// With int8: keep as few layers in fp16 (or --float-layers) as are needed to lose at most this much, in percent, on
-    /// the samples of --evaluate: of top-1 with true classes, of answers that are those of fp32
-    /// without, of fp32's detections with a detector
+    /// With int8: keep as few layers in fp16 (or --float-layers) as are needed to lose at most this
+    /// much, in percent, on the samples of --evaluate: of top-1 with true classes, of answers that
+    /// are those of fp32 without, of fp32's detections with a detector
     #[arg(long, value_name = "PERCENT", requires = "evaluate", value_parser = parse_percent)]
     pub(crate) max_accuracy_drop: Option<f64>,
     /// Images or .npz files to measure on; better others than those of the calibration
@@ -150,6 +150,11 @@ impl PrecisionArgs {
             bail!(Usage(
                 "true classes are for --max-accuracy-drop with --evaluate".into()
             ));
+        }
+        if let (Some(flag), None) = (self.matching.given(), &self.evaluate) {
+            bail!(Usage(format!(
+                "{flag} is for --max-accuracy-drop with --evaluate"
+            )));
         }
         match self.precision {
             Precision::Fp32 if !self.keep.is_empty() => {

@@ -225,8 +225,7 @@ impl Numbers<'_> {
         let samples = Samples::open(folder, None, args.evaluate_samples, &manifest)?;
         let list = ("--labels-file", args.labels_file.as_deref());
         let truth = args.labels.truth(list, &manifest.labels)?;
-        let mut evaluation =
-            Evaluation::new(cpu, bundle, samples, args.matching.matching(), truth)?;
+        let mut evaluation = Evaluation::new(cpu, bundle, samples, &args.matching, truth)?;
         let is_same = |other: &Path| other.canonicalize().ok() == folder.canonicalize().ok();
         if args.calibrate.as_deref().is_some_and(is_same) {
             report.warnings.push(format!(

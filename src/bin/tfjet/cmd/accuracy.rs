@@ -123,6 +123,7 @@ impl Cmd {
         let truth = self.truth.truth(labels, &manifest.labels)?;
         let question = Question::of(&manifest, self.matching.matching());
         self.check(&manifest, question.as_ref(), truth.is_some())?;
+        self.matching.check(&manifest.model, question.as_ref())?;
         let (reference, compared_with) = self.reference(&cpu, &bundle, &quantizations)?;
         let Running {
             session,
