@@ -180,8 +180,8 @@ fn resolve(
         let mut ops = typed.order.iter().map(|id| &typed.graph.node(*id).op);
         if !ops.any(|op| is_suppression(op)) {
             typed.notes.push(
-                "--lower-nms: there is no NonMaxSuppression of its own; the one of a fused \
-                 post-processing stays with it"
+                "--lower-nms: there is no NonMaxSuppression or CombinedNonMaxSuppression of its own; \
+                 the one of a fused post-processing stays with it"
                     .into(),
             );
         }

@@ -39,6 +39,13 @@ const KNOWN: &[(&str, &str)] = &[
         "FloorMod/edges",
         "the rest of an infinite divisor is no number",
     ),
+    (
+        "CombinedNonMaxSuppression/few_ties",
+        "a layer leaves the order of equal scores open",
+    ),
+    ("CombinedNonMaxSuppression/ties", "as few_ties"),
+    ("CombinedNonMaxSuppression/many_ties", "as few_ties"),
+    ("CombinedNonMaxSuppression/all_tied", "as few_ties"),
     ("Mod/edges", "as FloorMod"),
     ("TruncateMod/edges", "as FloorMod"),
     ("Max/special", "an engine may pass over what is no number"),

@@ -389,7 +389,7 @@ const TF_TRT_ELSEWHERE: &[(&str, Elsewhere)] = &[
 
 #[derive(PartialEq)]
 enum Elsewhere {
-    /// TF-TRT has a plugin; a residual op here, fused with its surroundings where it can be.
+    /// TF-TRT has a plugin; a residual op here before 8.5, which brings a layer for it.
     Kernel,
     /// The importer's.
     Constant,
@@ -426,7 +426,10 @@ fn what_tf_trt_lowers_is_lowered_for_tensorrt_8_2() {
     assert!(missing.is_empty(), "{missing:?}");
     for (op, place) in TF_TRT_ELSEWHERE {
         let is = match place {
-            Elsewhere::Kernel => tfjet_ops::is_supported(op) && !is_lowered(op),
+            Elsewhere::Kernel => {
+                let taken = &judged[*op].taken;
+                tfjet_ops::is_supported(op) && taken[engine] == 0 && taken.iter().any(|n| *n > 0)
+            }
             Elsewhere::Constant => !is_lowered(op),
             Elsewhere::Bypassed => judged[*op].bypassed,
             Elsewhere::Sizes => judged[*op].sizes,

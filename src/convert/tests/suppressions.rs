@@ -275,3 +275,112 @@ fn an_excluded_one_stays_as_it_is() {
     let reason = "excluded by --exclude-node";
     assert_eq!(residual(&lowered), [("NonMaxSuppressionV3", reason)]);
 }
+
+/// A `CombinedNonMaxSuppression` of what two other ops make: images, boxes, sets of boxes and
+/// classes.
+fn combined([images, boxes, sets, classes]: [Option<usize>; 4], limit: i32) -> Vec<SourceNode> {
+    vec![
+        placeholder("boxes", &[images, boxes, sets, Some(4)]),
+        placeholder("scores", &[images, boxes, classes]),
+        node("scaled", "Abs", &["boxes"]),
+        node("positive", "Relu", &["scores"]),
+        constant("of_class", &[], &[10i32]),
+        constant("limit", &[], &[limit]),
+        constant("iou", &[], &[0.5f32]),
+        constant("score", &[], &[0.25f32]),
+        node(
+            "nms",
+            "CombinedNonMaxSuppression",
+            &["scaled", "positive", "of_class", "limit", "iou", "score"],
+        ),
+    ]
+}
+
+fn lower_combined(nodes: Vec<SourceNode>, target: &str, lower_nms: bool) -> Lowered {
+    let options = ConvertOptions {
+        partition: PartitionOptions {
+            min_segment_size: 1,
+            lower_nms,
+            target: find_target(target).unwrap(),
+            ..PartitionOptions::default()
+        },
+        ..ConvertOptions::default()
+    };
+    lower_source(source::graph(nodes), "graph", &options).unwrap()
+}
+
+#[test]
+fn a_combined_one_is_in_the_segment_whole_where_it_is_asked_for() {
+    for (sizes, rows) in [
+        ([1, 100, 1, 80], 800),
+        ([2, 9, 3, 3], 54),
+        ([1, 5, 1, 1], 5),
+    ] {
+        let nodes = || combined(sizes.map(Some), 20);
+        let reason = "op type CombinedNonMaxSuppression is lowered with --lower-nms only";
+        let lowered = lower_combined(nodes(), "agx-orin", false);
+        assert_eq!(residual(&lowered), [("CombinedNonMaxSuppression", reason)]);
+        let lowered = lower_combined(nodes(), "agx-orin", true);
+        assert_eq!(residual(&lowered), []);
+        let network = &lowered.networks[0];
+        let mut layers = network.layers.iter();
+        let nms = layers.find(|layer| matches!(layer.layer, Layer::Nms { .. }));
+        let selected = network.tensor(nms.unwrap().outputs[0]).unwrap();
+        assert_eq!(selected.shape.as_fixed(), Some(vec![rows, 2]));
+        let shapes = network.outputs.iter().map(|id| {
+            let shape = network.tensor(*id).unwrap().shape.as_fixed();
+            shape.unwrap()
+        });
+        let images = sizes[0];
+        let expected = [
+            vec![images, 20, 4],
+            vec![images, 20],
+            vec![images, 20],
+            vec![images],
+        ];
+        assert_eq!(shapes.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn what_keeps_a_combined_one_outside_is_a_reason() {
+    let sizes = [1, 100, 1, 80].map(Some);
+    for (nodes, target, expected) in [
+        (
+            combined(sizes, 20),
+            "nano",
+            "TensorRT 8.2.1 has no Nms before 8.5",
+        ),
+        (
+            combined(sizes, 20),
+            "x86-rtx",
+            "has nothing that computes an Nms",
+        ),
+        (
+            combined([1, 5000, 1, 400].map(Some), 4000),
+            "agx-orin",
+            "it sorts for the best 4000 boxes, 3840 is the most",
+        ),
+        (
+            combined([1, 5001, 1, 80].map(Some), 20),
+            "agx-orin",
+            "has Nms look at 5000 boxes at most, not 5001",
+        ),
+        (
+            combined([Some(1), None, Some(1), Some(80)], 20),
+            "agx-orin",
+            "are not known to be [b, n, q, 4] and [b, n, c]",
+        ),
+        (
+            combined([64, 5000, 1, 600].map(Some), 20),
+            "agx-orin",
+            "it has too many boxes to sort",
+        ),
+    ] {
+        let lowered = lower_combined(nodes, target, true);
+        let found = residual(&lowered);
+        let (op, reason) = found[0];
+        assert_eq!(op, "CombinedNonMaxSuppression");
+        assert!(reason.contains(expected), "{reason}");
+    }
+}

@@ -343,10 +343,14 @@ pub enum Layer {
         /// Added to the mean.
         k: f32,
     },
-    /// `INMSLayer` over one image and one class, with its result padded to a fixed size. Inputs:
-    /// boxes of `[n, 4]`, the coordinates of two opposite corners each, and scores of `[n]`, all
-    /// float32. Outputs: `max_output_boxes` int32, the indices of the selected boxes by falling
-    /// score and zeros behind them; how many boxes are selected, a scalar int32.
+    /// `INMSLayer` over one class, with its result padded to a fixed size. Inputs: boxes of
+    /// `[n, 4]`, the coordinates of two opposite corners each, and scores of `[n]`, all float32.
+    /// Outputs: `max_output_boxes` int32, the indices of the selected boxes by falling score and
+    /// zeros behind them; how many boxes are selected, a scalar int32.
+    ///
+    /// Or over groups that know nothing of each other: boxes of `[g, n, 4]` and scores of `[g, n]`
+    /// give `[g * max_output_boxes, 2]` int32, a row of group and index for each selected box, those
+    /// of a group by falling score, and rows of zeros behind them.
     ///
     /// A box counts where its score is above the threshold for scores, and goes where its
     /// intersection over union with a selected box is above the other threshold. Which of two

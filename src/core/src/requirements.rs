@@ -18,7 +18,8 @@ const MAX_K: usize = 3840;
 const TOP_K_AXES: usize = 4;
 /// Widest window of an LRN layer.
 const MAX_LRN_WINDOW: usize = 15;
-/// Of more boxes than this an NMS layer looks at those with the highest scores only.
+/// Of more boxes of a batch item an NMS layer looks at those with the highest scores only (the
+/// TopK box limit in NVIDIA's table of operators).
 const MAX_NMS_BOXES: usize = 5000;
 /// A resize layer changes so many last axes at most.
 const RESIZED_AXES: usize = 3;
@@ -245,7 +246,7 @@ impl Library {
         if boxes.dtype != DType::F32 {
             return Some(format!("has no Nms of {}", boxes.dtype));
         }
-        match boxes.shape.dims().first() {
+        match boxes.shape.dims().iter().nth_back(1) {
             Some(Dim::Fixed(count)) if *count <= MAX_NMS_BOXES => None,
             Some(Dim::Fixed(count)) => Some(format!(
                 "has Nms look at {MAX_NMS_BOXES} boxes at most, not {count}"

@@ -64,8 +64,8 @@ fn nms_gives_rows_of_three_and_their_number() {
     let input = |name, dtype, dims: &[i64]| network.add_input(name, dtype, dims).unwrap();
     let layer = network
         .add_nms(
-            input("boxes", DataType::Float, &[1, 9, 4]),
-            input("scores", DataType::Float, &[1, 9, 1]),
+            input("boxes", DataType::Float, &[3, 9, 4]),
+            input("scores", DataType::Float, &[3, 9, 1]),
             input("limit", DataType::Int32, &[]),
             input("iou", DataType::Float, &[]),
             input("score", DataType::Float, &[]),

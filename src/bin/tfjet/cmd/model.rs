@@ -63,8 +63,8 @@ pub(crate) struct GraphArgs {
     /// Keep this op type outside the segments
     #[arg(long, value_name = "OP")]
     pub(crate) deny_op: Vec<String>,
-    /// Lower NonMaxSuppression to TensorRT's NMS layer (8.5 or later): boxes stay on the GPU, which
-    /// is waited for, and no CUDA graph is recorded
+    /// Lower NonMaxSuppression and CombinedNonMaxSuppression to TensorRT's NMS layer (8.5 or
+    /// later): boxes stay on the GPU, which is waited for, and no CUDA graph is recorded
     #[arg(long)]
     pub(crate) lower_nms: bool,
     /// What the bundle is for: a name of `tfjet targets`, or a TOML file; `convert` takes several

@@ -14,6 +14,7 @@ mod builder;
 mod cast;
 mod classify;
 mod clip;
+mod combined_non_max_suppression;
 mod compare;
 mod concat;
 mod conv2d;

@@ -28,6 +28,7 @@ pub(crate) fn is_suppression(op: &str) -> bool {
             | "NonMaxSuppressionV3"
             | "NonMaxSuppressionV4"
             | "NonMaxSuppressionV5"
+            | "CombinedNonMaxSuppression"
     )
 }
 

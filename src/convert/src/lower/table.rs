@@ -2,10 +2,11 @@
 
 use super::op::Op;
 use super::{
-    Refusal, activation, band_part, batch_norm, binary, cast, classify, clip, compare, concat,
-    conv2d, conv2d_backprop_input, cumsum, division, einsum, fake_quant, fill, gather, lrn, matmul,
-    non_max_suppression, one_hot, pad, pool, reduce, reshape, resize, resize_weighted, scatter,
-    select, slice, softmax, space_to_batch, space_to_depth, tile, top_k, transpose, unary,
+    Refusal, activation, band_part, batch_norm, binary, cast, classify, clip,
+    combined_non_max_suppression, compare, concat, conv2d, conv2d_backprop_input, cumsum, division,
+    einsum, fake_quant, fill, gather, lrn, matmul, non_max_suppression, one_hot, pad, pool, reduce,
+    reshape, resize, resize_weighted, scatter, select, slice, softmax, space_to_batch,
+    space_to_depth, tile, top_k, transpose, unary,
 };
 
 pub(super) type Lower = fn(&mut Op<'_, '_>) -> Result<(), Refusal>;
@@ -51,6 +52,11 @@ static LOWERINGS: &[(&str, Lower, &str)] = &[
     ("Cast", cast::lower, ""),
     ("Ceil", unary::lower, ""),
     ("ClipByValue", clip::lower, ""),
+    (
+        "CombinedNonMaxSuppression",
+        combined_non_max_suppression::lower,
+        "--lower-nms, sizes and thresholds constant",
+    ),
     ("Concat", concat::lower, "axis constant"),
     ("ConcatV2", concat::lower, "axis constant"),
     ("Conv2D", conv2d::lower, "filter constant"),

@@ -8,7 +8,7 @@ use super::{Layout, Refusal, refuse};
 use crate::graph::infer::normalize_axis;
 
 /// TensorRT's limit on k.
-const MAX_K: usize = 3840;
+pub(super) const MAX_K: usize = 3840;
 
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     let dtype = op.dtype(0, NUMBERS)?;

@@ -1,7 +1,7 @@
 //! Ops that few models have.
 
 use tfjet_convert::tensorflow::SourceNode;
-use tfjet_core::{AttrValue, DType};
+use tfjet_core::{AttrValue, DType, Shape};
 
 use super::{Draft, Wire, text, with};
 
@@ -154,6 +154,9 @@ fn fused(draft: &mut Draft<'_>) -> Option<SourceNode> {
 }
 
 pub(super) fn suppression(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    if draft.below(4) == 3 {
+        return combined_suppression(draft);
+    }
     let rows = |wire: &Wire| wire.shape.as_ref().map(|shape| shape.dims()[0].clone());
     let float = |wire: &Wire, rank: usize| wire.dtype == Some(DType::F32) && wire.rank() == rank;
     let boxes = draft.wire(|wire| float(wire, 2) && wire.size(1) == Some(4))?;
@@ -177,6 +180,31 @@ pub(super) fn suppression(draft: &mut Draft<'_>) -> Option<SourceNode> {
     let pads = AttrValue::Bool(draft.below(4) != 0);
     let node = draft.op(op, &inputs);
     Some(with(node, "pad_to_max_output_size", pads))
+}
+
+fn combined_suppression(draft: &mut Draft<'_>) -> Option<SourceNode> {
+    let float = |wire: &Wire| wire.dtype == Some(DType::F32);
+    let sizes = |wire: &Wire| wire.shape.as_ref().and_then(Shape::as_fixed);
+    let boxes =
+        draft.wire(|wire| float(wire) && matches!(sizes(wire).as_deref(), Some([_, _, _, 4])));
+    let Some(boxes) = boxes else {
+        let wire = draft.wire(|wire| float(wire) && sizes(wire).is_some())?;
+        let shape = draft.vector(&[1, -1, 1, 4]);
+        let whole = sizes(&wire)?.iter().product::<usize>();
+        return (whole > 0 && whole % 4 == 0).then(|| draft.op("Reshape", &[&wire.name, &shape]));
+    };
+    let sizes = sizes(&boxes)?;
+    let classes = match sizes[2] {
+        1 => 1 + draft.below(3),
+        sets => sets,
+    };
+    let scores = draft.floats(&[sizes[0], sizes[1], classes]);
+    let (of_class, total) = (draft.ints(&[], &[2]), draft.ints(&[], &[5]));
+    let (iou, score) = (draft.filled(&[], 0.5), draft.filled(&[], 0.0));
+    let inputs = [&boxes.name[..], &scores, &of_class, &total, &iou, &score];
+    let pads = AttrValue::Bool(draft.below(2) != 0);
+    let node = draft.op("CombinedNonMaxSuppression", &inputs);
+    Some(with(node, "pad_per_class", pads))
 }
 
 fn other(draft: &mut Draft<'_>) -> Option<SourceNode> {

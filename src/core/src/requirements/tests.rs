@@ -381,6 +381,8 @@ fn cases() -> Vec<(&'static str, NetworkSpec, Option<Release>)> {
         ("nms", nms(&[5000, 4], F32), Some(XAVIER)),
         ("nms of float16", nms(&[9, 4], F16), None),
         ("nms of many boxes", nms(&[5001, 4], F32), None),
+        ("nms of groups", nms(&[9000, 5000, 4], F32), Some(XAVIER)),
+        ("nms of large groups", nms(&[2, 5001, 4], F32), None),
         ("nms of open boxes", open_boxes(), None),
         ("gather", rows(2, 2), Some(NANO)),
         ("softmax", softmax(&[2, 3]), Some(NANO)),

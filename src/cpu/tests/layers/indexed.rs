@@ -4,7 +4,15 @@ use crate::case::{Case, noise, whole};
 use crate::reference::{Array, gather, overlap, suppression};
 
 pub fn cases() -> Vec<Case> {
-    [gathers(), top_ks(), suppressions(), casts(), constants()].concat()
+    [
+        gathers(),
+        top_ks(),
+        suppressions(),
+        grouped_suppressions(),
+        casts(),
+        constants(),
+    ]
+    .concat()
 }
 
 fn gathers() -> Vec<Case> {
@@ -148,6 +156,61 @@ fn suppressions() -> Vec<Case> {
             weights: Vec::new(),
             sizes: Vec::new(),
             expected: vec![(DType::I32, selected), (DType::I32, selected_count)],
+        });
+    }
+    cases
+}
+
+/// Each group has the boxes and scores of the first one, turned by another number of places.
+fn grouped_suppressions() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (groups, count, max_output_boxes, iou_threshold, score_threshold) in [
+        (3, 12, 5, 0.55, 0.0),
+        (3, 12, 20, 0.3, 0.9),
+        (1, 12, 12, 0.7, 0.5),
+        (4, 7, 4, 0.55, 2.0),
+        (90, 300, 20, 0.55, 0.25),
+    ] {
+        let (all, levels) = (boxes(count, 4.min(count)), scores(count, 0.0));
+        let boxes = Array::build(&[groups, count, 4], |at| {
+            all.at(&[(at[1] + at[0]) % count, at[2]])
+        });
+        let scores = Array::build(&[groups, count], |at| {
+            levels.at(&[(at[1] + 5 * at[0]) % count])
+        });
+        let mut rows: Vec<f64> = Vec::new();
+        for group in 0..groups {
+            let (selected, selected_count) = suppression(
+                &Array::build(&[count, 4], |at| boxes.at(&[group, at[0], at[1]])),
+                &Array::build(&[count], |at| scores.at(&[group, at[0]])),
+                max_output_boxes,
+                f64::from(iou_threshold),
+                score_threshold.into(),
+            );
+            for &index in &selected.data[..selected_count.data[0] as usize] {
+                rows.extend([group as f64, index]);
+            }
+        }
+        let selected_count = rows.len() / 2;
+        rows.resize(groups * max_output_boxes * 2, 0.0);
+        let selected = Array::new(&[groups * max_output_boxes, 2], &rows);
+        cases.push(Case {
+            name: format!(
+                "Nms of {groups} groups {count} {max_output_boxes} {iou_threshold} \
+                 {score_threshold}"
+            ),
+            layer: Layer::Nms {
+                max_output_boxes,
+                iou_threshold,
+                score_threshold,
+            },
+            inputs: vec![(DType::F32, boxes), (DType::F32, scores)],
+            weights: Vec::new(),
+            sizes: Vec::new(),
+            expected: vec![
+                (DType::I32, selected),
+                (DType::I32, Array::new(&[], &[selected_count as f64])),
+            ],
         });
     }
     cases

@@ -171,9 +171,9 @@ impl<'w> Network<'w> {
         Ok(self.layer(handle))
     }
 
-    /// `INMSLayer` over boxes given by two opposite corners, `[1, n, 4]`, and scores of
-    /// `[1, n, 1]`: the selected boxes as rows of batch, class and box, by falling score, and how
-    /// many there are. The limit is a scalar of int32, the thresholds are scalars of float.
+    /// `INMSLayer` over boxes given by two opposite corners, `[b, n, 4]`, and scores of
+    /// `[b, n, 1]`: the selected boxes as rows of batch, class and box, by falling score in each
+    /// batch item, and how many there are. The limit is a scalar of int32, the thresholds are scalars of float.
     /// TensorRT 8.5 and later.
     pub fn add_nms(
         &self,

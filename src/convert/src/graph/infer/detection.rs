@@ -86,9 +86,20 @@ fn combined(context: &Context<'_>) -> Result<Vec<WireFact>, InferError> {
         None => context.symbol(0, 0),
     };
     let per_class = context.attrs.bool_or("pad_per_class", false)?;
-    let count = match (context.scalar(3)?, per_class) {
-        (Some(total), false) => usize::try_from(total).ok(),
+    let classes = match context.shape(1)?.map(Shape::dims) {
+        Some([_, _, classes]) => classes.fixed(),
         _ => None,
+    };
+    let size = |index: usize| {
+        let size = context.scalar(index)?;
+        Ok::<_, InferError>(size.and_then(|size| usize::try_from(size).ok()))
+    };
+    let count = match (size(3)?, per_class) {
+        (Some(total), true) => match (size(2)?, classes) {
+            (Some(of_class), Some(classes)) => Some(total.min(of_class.saturating_mul(classes))),
+            _ => None,
+        },
+        (total, _) => total,
     };
     let count = count.map_or_else(|| context.symbol(0, 1), Dim::Fixed);
     let rows = |last: Option<usize>| {
