@@ -6,7 +6,8 @@
 # OUT/bin: tfjet-run (without GStreamer), the raw enqueue loop, the test programs that use a GPU.
 # OUT/models: bundles for x86-gpu and reference outputs of TensorFlow where ../shared has them.
 # OUT/models/int8: bundles in INT8 with images to evaluate them on, where TFJET_INT8_IMAGES names the
-# folder that scripts/make_evaluation_images.py wrote (and ONNX Runtime was fetched).
+# folder that scripts/make_evaluation_images.py wrote (and ONNX Runtime was fetched), and where
+# TFJET_INT8_TRAINED names the folder that scripts/accuracy.sh wrote: the network trained on shapes.
 # ResNet-50 (made by scripts/make_resnet50.py) lies in OUT/resnet50, split into parts of 48 MB.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -86,7 +87,7 @@ if [[ -d $shared/models ]]; then
 else
   echo "pack: no $shared/models: no reference outputs of TensorFlow, no fer, no SSD" >&2
 fi
-images=${TFJET_INT8_IMAGES:-}
+images=${TFJET_INT8_IMAGES:-} trained=${TFJET_INT8_TRAINED:-}
 int8() { # NAME MODEL CALIBRATION EVALUATION
   local folder=$out/models/int8/$1
   mkdir -p "$folder"
@@ -100,6 +101,19 @@ if [[ -n $images ]]; then
   int8 centernet "$cache/centernet/centernet.json" "$images/scenes" "$images/frames"
 else
   echo "pack: TFJET_INT8_IMAGES names no images: no bundle in INT8" >&2
+fi
+if [[ -n $trained ]]; then
+  folder=$out/models/int8/shapes model=$trained/trained/shapes_fp32.pb
+  rm -rf "$folder"
+  mkdir -p "$folder/images"
+  task=(--target x86-gpu --mean 127.5 --scale 0.007843137255 --decoder classify
+    --labels "$trained/shapes/classes.txt")
+  "$tfjet" convert "$model" "${task[@]}" --out "$folder/fp32.jet"
+  "$tfjet" convert "$model" "${task[@]}" --precision int8 --float-layers fp32 \
+    --calibrate "$trained/shapes/calibration" --out "$folder/int8.jet"
+  echo "--labels-from-names *_{class}" >"$folder/arguments"
+  # Every tenth of the 10,000.
+  cp "$trained"/shapes/test/shape_*0_*.png "$folder/images/"
 fi
 if [[ -n $resnet ]]; then
   mkdir -p "$out/resnet50" "$out/calibration"
