@@ -8,7 +8,7 @@ use tfjet::convert::Task;
 use tfjet::core::{Manifest, Precision, Quantization, Target};
 use tfjet::engines::EngineSearch;
 use tfjet::exit::{DIFFERS, GOOD, Usage};
-use tfjet::runtime::{Session, SessionOptions};
+use tfjet::runtime::{Session, SessionOptions, bundle_precision};
 
 use super::compare::is_bundle;
 use super::convert::{convert, model_name};
@@ -110,6 +110,8 @@ struct Running {
     session: Session,
     numbers: String,
     device: String,
+    /// Why the layers of the bundle's own numbers are not those that run.
+    other_layers: Option<String>,
 }
 
 impl Cmd {
@@ -129,6 +131,7 @@ impl Cmd {
             session,
             numbers,
             device,
+            other_layers,
         } = self.ours(&cpu, &bundle, &quantizations)?;
         let mut pair = Pair {
             reference,
@@ -149,7 +152,10 @@ impl Cmd {
             ));
         }
         let mut layers = Layers::default();
-        if self.layer_samples > 0 && quantizations.iter().any(Option::is_some) {
+        let has_layers = self.layer_samples > 0 && quantizations.iter().any(Option::is_some);
+        if let (true, Some(reason)) = (has_layers, &other_layers) {
+            warnings.push(reason.clone());
+        } else if has_layers {
             layers = Layers::run(
                 &cpu,
                 &bundle,
@@ -350,6 +356,7 @@ impl Cmd {
                 session: cpu.fast(bundle.clone())?,
                 numbers: format!("{stored}; as the CPU engine computes it"),
                 device,
+                other_layers: None,
             });
         }
         Ok(Running {
@@ -359,6 +366,7 @@ impl Cmd {
                 false => stored,
             },
             device,
+            other_layers: None,
         })
     }
 
@@ -379,12 +387,20 @@ impl Cmd {
         let numbers = format!("engines in {}, {}", engines.precision(), engines.origin());
         let name = gpu.context().device().name.clone();
         let device = format!("{name}, {}", gpu.library().version());
+        let own = bundle_precision(&located.bundle)?.unwrap_or_default();
+        let other_layers = (engines.precision() != own.name()).then(|| {
+            format!(
+                "nothing is said of layers: the bundle's are in {own}, the engines in {}",
+                engines.precision()
+            )
+        });
         let options = SessionOptions::default();
         Ok(Running {
             session: Session::load_gpu(located.bundle, &gpu, &engines, &options)
                 .with_context(|| self.bundle.display().to_string())?,
             numbers,
             device,
+            other_layers,
         })
     }
 
