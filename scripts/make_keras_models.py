@@ -14,6 +14,7 @@ without TensorFlow. Needs TensorFlow 2 and Keras 3; `keras2` also needs tf_keras
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -234,6 +235,46 @@ def toy(directory):
     }
 
 
+class Gathers(tf.Module):
+    """Elements by tuples of indices, within each row of a batch."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 4, 3], tf.float32, name="x"),
+            tf.TensorSpec([None, None, 2], tf.int32, name="places"),
+        ]
+    )
+    def rows(self, x, places):
+        return {"found": tf.gather_nd(x, places, batch_dims=1)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([2, 3, 4, 2], tf.float32, name="x"),
+            tf.TensorSpec([2, 3, 2, 1], tf.int32, name="places"),
+        ]
+    )
+    def matrices(self, x, places):
+        return {"found": tf.gather_nd(x, places, batch_dims=2)}
+
+
+def gather_nd(directory):
+    module = Gathers()
+    signatures = {"rows": module.rows, "matrices": module.matrices}
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+    random = np.random.default_rng(SEED)
+
+    def normal(*shape):
+        return random.standard_normal(shape).astype(np.float32)
+
+    def places(most, *shape):
+        return random.integers(0, most, shape).astype(np.int32)
+
+    return {
+        "rows": {"x": normal(2, 4, 3), "places": places(3, 2, 5, 2)},
+        "matrices": {"x": normal(2, 3, 4, 2), "places": places(4, 2, 3, 2, 1)},
+    }
+
+
 def toy_layers(keras):
     model = keras.Sequential(
         [
@@ -345,13 +386,62 @@ def tf1_checkpoint(directory):
     return {"": ({"x": values}, {"scores": scores})}
 
 
+def of_types(x):
+    """Variables of the types that a checkpoint of the old format can hold."""
+    v1 = tf.compat.v1
+    rows = []
+    for dtype, values in {
+        tf.float16: [0.5, -65504],
+        tf.float64: [1 / 3, -1e9],
+        tf.int8: [-128, 127],
+        tf.int16: [-32768, 32767],
+        tf.int32: [-(1 << 20), 7],
+        tf.int64: [1 << 33, -9],
+        tf.uint8: [0, 255],
+        tf.uint16: [1, 65535],
+        tf.bool: [True, False],
+    }.items():
+        variable = v1.get_variable(f"types/{dtype.name}", initializer=tf.constant(values, dtype))
+        rows.append(tf.cast(variable, tf.float32))
+    return tf.add(tf.stack(rows), tf.reduce_sum(x), name="types")
+
+
+def tf1_checkpoint_v1(directory, sharded=False):
+    """The checkpoint's old format."""
+    v1 = tf.compat.v1
+
+    def device(op):
+        return "/device:CPU:1" if "part_1" in op.name or "bias" in op.name else "/device:CPU:0"
+
+    config = v1.ConfigProto(device_count={"CPU": 2})
+    with tf.Graph().as_default(), v1.Session(config=config) as session:
+        with v1.device(device if sharded else None):
+            x, _, scores = tf1_graph(use_resource=False)
+            types = of_types(x)
+        session.run(v1.global_variables_initializer())
+        saver = v1.train.Saver(sharded=sharded, write_version=v1.train.SaverDef.V1)
+        with contextlib.chdir(directory):
+            saver.save(session, "model.ckpt", strip_default_attrs=True)
+        values = np.float32([[1, -2, 0.5]])
+        scores, types = session.run([scores, types], {x: values})
+    return {"": ({"x": values}, {"scores": scores, "types": types})}
+
+
+def tf1_checkpoint_v1_shards(directory):
+    """The same in two files."""
+    return tf1_checkpoint_v1(directory, sharded=True)
+
+
 FIXTURES = {
     "toy": toy,
+    "gather_nd": gather_nd,
     "keras3": keras3,
     "keras2": keras2,
     "tf1": tf1,
     "tf1_references": tf1_references,
     "tf1_checkpoint": tf1_checkpoint,
+    "tf1_checkpoint_v1": tf1_checkpoint_v1,
+    "tf1_checkpoint_v1_shards": tf1_checkpoint_v1_shards,
 }
 
 
@@ -447,7 +537,7 @@ def fixtures(out, names):
         directory = out / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.parent.mkdir(parents=True, exist_ok=True)
-        if name == "tf1_checkpoint":
+        if name.startswith("tf1_checkpoint"):
             directory.mkdir()
         cases = FIXTURES[name](directory)
         expected = {"tensorflow": tf.__version__, "signatures": expected_of(directory, cases)}

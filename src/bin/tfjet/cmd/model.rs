@@ -41,8 +41,8 @@ pub(crate) struct GraphArgs {
     /// Tag of a SavedModel's graph; repeat it where the graph has several [default: serve]
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
-    /// Checkpoint with a graph's variables, as a prefix (model.ckpt for model.ckpt.index) [default:
-    /// the one beside the graph]
+    /// Checkpoint with a graph's variables, as a prefix (model.ckpt for model.ckpt.index; the file
+    /// itself in the old format) [default: the one beside the graph]
     #[arg(long, value_name = "PREFIX")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// Leave a detector's post-processing as many ops instead of one

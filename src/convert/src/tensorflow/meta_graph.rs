@@ -66,7 +66,7 @@ pub(super) fn import(
     let given = options.checkpoint.as_deref();
     let beside = || path.with_extension("");
     let prefix = given.map_or_else(beside, Variables::prefix);
-    let is_there = given.is_some() || Checkpoint::index_path(&prefix).exists() || prefix.exists();
+    let is_there = given.is_some() || Checkpoint::is_there(&prefix);
     freeze(
         meta,
         Format::Checkpoint,

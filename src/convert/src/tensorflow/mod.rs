@@ -113,8 +113,8 @@ pub struct ImportOptions {
     pub signature: Option<String>,
     /// Tags of a SavedModel's graph; empty for `serve`.
     pub tags: Vec<String>,
-    /// Prefix of the checkpoint with a graph's variables (`model.ckpt` for `model.ckpt.index`);
-    /// `None` for the one beside the graph.
+    /// Prefix of the checkpoint with a graph's variables (`model.ckpt` for `model.ckpt.index`),
+    /// the file itself in the old format (V1); `None` for the one beside the graph.
     pub checkpoint: Option<PathBuf>,
     /// Tensors that the caller feeds, as `node` or `node:port`, besides those of the signature.
     pub inputs: Vec<String>,

@@ -17,9 +17,9 @@ pub(super) mod generated {
 
 pub(super) use generated::{
     AttrValue, BundleEntryProto, BundleHeaderProto, DataType, FunctionDef, FunctionDefLibrary,
-    GraphDef, MetaGraphDef, NodeDef, SavedModel, SaverDef, SignatureDef, TensorInfo, TensorProto,
-    TensorShapeProto, TensorSliceProto, TrackableObjectGraph, VersionDef, attr_value,
-    tensor_shape_proto,
+    GraphDef, MetaGraphDef, NodeDef, SavedModel, SavedTensorSliceMeta, SavedTensorSlices, SaverDef,
+    SignatureDef, TensorInfo, TensorProto, TensorShapeProto, TensorSliceProto,
+    TrackableObjectGraph, VersionDef, attr_value, tensor_shape_proto,
 };
 
 static DESCRIPTORS: LazyLock<Result<DescriptorPool, String>> = LazyLock::new(|| {

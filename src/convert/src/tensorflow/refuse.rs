@@ -59,7 +59,7 @@ pub(super) fn refusal(op: &str) -> Option<&'static str> {
         "PyFunc" | "PyFuncStateless" | "EagerPyFunc" => Some(PYTHON),
         "XlaCallModule" => Some(STABLE_HLO),
         "TemporaryVariable" => Some("is assigned to while the graph runs, which is not supported"),
-        "Restore" | "RestoreV2" | "RestoreSlice" | "SaveV2" => {
+        "Restore" | "RestoreV2" | "RestoreSlice" | "Save" | "SaveSlices" | "SaveV2" => {
             Some("reads or writes a checkpoint while the graph runs, which is not supported")
         }
         "SymbolicGradient" | "RemoteCall" | "TPUPartitionedCall" => Some(CALL),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tfjet_core::{AttrValue, Dim, Shape};
 
-use super::checkpoint::{Checkpoint, Slice};
+use super::checkpoint::{self, Checkpoint, Slice};
 use super::error::ImportProblem;
 use super::freeze::Values;
 use super::functions::Functions;
@@ -136,7 +136,7 @@ impl Variables {
 
 /// Is it a file that a checkpoint consists of?
 pub(super) fn is_checkpoint_part(path: &Path) -> bool {
-    Variables::prefix(path) != path
+    Variables::prefix(path) != path || checkpoint::is_table(path)
 }
 
 /// The checkpoint that a directory names as its latest, or its only one.
@@ -152,17 +152,19 @@ fn in_directory(directory: &Path) -> Option<PathBuf> {
     {
         return Some(directory.join(name));
     }
-    let mut indexes = std::fs::read_dir(directory)
+    let names: Vec<String> = std::fs::read_dir(directory)
         .ok()?
         .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            name.strip_suffix(".index").map(str::to_owned)
-        });
-    match (indexes.next(), indexes.next()) {
-        (Some(name), None) => Some(directory.join(name)),
-        _ => None,
-    }
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let only = |suffix: &str| {
+        let mut prefixes = names
+            .iter()
+            .filter_map(|name| Some(directory.join(name.strip_suffix(suffix)?)))
+            .filter(|prefix| Checkpoint::is_there(prefix));
+        prefixes.next().filter(|_| prefixes.next().is_none())
+    };
+    only(".index").or_else(|| only(".meta"))
 }
 
 impl Values for Variables {

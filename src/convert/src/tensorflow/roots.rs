@@ -81,7 +81,13 @@ fn sinks(nodes: &[&NodeDef], saver: &SaverDef) -> Vec<String> {
             || op.contains("Summary")
             || matches!(
                 op,
-                "NoOp" | "SaveV2" | "Save" | "ShardedFilename" | "MergeV2Checkpoints"
+                "NoOp"
+                    | "Save"
+                    | "SaveSlices"
+                    | "SaveV2"
+                    | "ShardedFilename"
+                    | "ShardedFilespec"
+                    | "MergeV2Checkpoints"
             )
             || matches!(op, "Assert" | "Print" | "PrintV2" | "Const" | "Placeholder")
             || is_variable(op)

@@ -54,7 +54,7 @@ pub(super) fn file_in(directory: &Path) -> Result<PathBuf, ImportProblem> {
     if has("saved_model.cpb") {
         return Err(ImportProblem::SplitSavedModel);
     }
-    if has("variables.index") {
+    if has("variables.index") || directory.join("variables").is_file() {
         return Err(ImportProblem::VariablesOnly);
     }
     if has("config.json") && has("model.weights.h5") {

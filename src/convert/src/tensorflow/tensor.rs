@@ -26,6 +26,10 @@ impl Default for RepeatBudget {
 }
 
 impl RepeatBudget {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
     fn spend(&mut self, values: usize, bytes_each: usize) -> Result<(), TensorProblem> {
         let bytes = values.saturating_mul(bytes_each);
         self.0 = self

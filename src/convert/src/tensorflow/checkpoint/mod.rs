@@ -1,56 +1,104 @@
-//! A checkpoint in TensorFlow's bundle format: an index (`PREFIX.index`), and the values of all
-//! variables behind one another in shards (`PREFIX.data-00000-of-00001`).
+//! Checkpoints: the values of variables in files, in TensorFlow's bundle format and in the format
+//! before it (V1).
 //!
-//! Does not: know a graph. Reads a value when it is asked for, after a check that the shards hold
-//! as many bytes as it needs, and compares its checksum.
+//! Does not: know a graph.
 
+mod bundle;
 mod error;
 mod object_graph;
+mod slice_key;
 mod slices;
 mod table;
+mod tensor_slices;
 mod values;
 #[cfg(test)]
 pub(crate) mod write;
 
-use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use prost::Message;
 use tfjet_core::{AttrValue, Dim, Shape};
 
+use bundle::Bundle;
 pub use error::CheckpointProblem;
 pub(super) use slices::Slice;
+use tensor_slices::TensorSlices;
 
 use super::attr::shape;
-use super::proto::{BundleEntryProto, BundleHeaderProto};
+use super::proto::TensorShapeProto;
 use crate::near::near_text;
 
-/// Largest index that is read.
-const MAX_INDEX_BYTES: u64 = 1 << 30;
-
-/// How often the bytes of the shards may be read altogether: variables may share them.
+/// How often the bytes of a checkpoint may be read altogether: variables may share them.
 const MAX_READS: u64 = 4;
 
-/// A checkpoint whose index has been read.
+/// An opened checkpoint.
 #[derive(Debug)]
-pub(super) struct Checkpoint {
-    prefix: PathBuf,
-    shards: Vec<Option<Shard>>,
-    entries: BTreeMap<Vec<u8>, Bytes>,
-    /// Bytes that may still be read; unknown until the first shard is opened.
-    bytes_left: Option<u64>,
-    keys_by_full_name: Option<HashMap<String, String>>,
+pub(super) enum Checkpoint {
+    Bundle(Bundle),
+    TensorSlices(TensorSlices),
 }
 
-#[derive(Debug)]
-struct Shard {
-    name: String,
-    file: File,
-    bytes: u64,
+impl Checkpoint {
+    /// Are there files of a checkpoint with this prefix?
+    pub(super) fn is_there(prefix: &Path) -> bool {
+        let has_slices = || tensor_slices::files(prefix).map_or(true, |files| !files.is_empty());
+        Bundle::index_path(prefix).exists() || has_slices()
+    }
+
+    /// Opens the checkpoint `prefix`. Where there are files of both formats, the bundle counts.
+    pub(super) fn open(prefix: &Path) -> Result<Self, CheckpointProblem> {
+        if !Bundle::index_path(prefix).exists() {
+            let files = tensor_slices::files(prefix)?;
+            if !files.is_empty() {
+                return TensorSlices::open(prefix, &files).map(Self::TensorSlices);
+            }
+        }
+        Bundle::open(prefix).map(Self::Bundle)
+    }
+
+    /// Is there a variable of this name?
+    pub(super) fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Bundle(bundle) => bundle.contains(name),
+            Self::TensorSlices(slices) => slices.contains(name),
+        }
+    }
+
+    /// The key of the variable that the object graph of a TensorFlow 2 checkpoint calls
+    /// `full_name`, where one alone is called so.
+    pub(super) fn key_of_full_name(&mut self, full_name: &str) -> Option<&str> {
+        match self {
+            Self::Bundle(bundle) => bundle.key_of_full_name(full_name),
+            Self::TensorSlices(_) => None,
+        }
+    }
+
+    /// The value of variable `name`, or of a part of it.
+    pub(super) fn value(
+        &mut self,
+        name: &str,
+        part: Option<&Slice>,
+    ) -> Result<AttrValue, CheckpointProblem> {
+        match self {
+            Self::Bundle(bundle) => bundle.value(name, part),
+            Self::TensorSlices(slices) => slices.value(name, part),
+        }
+    }
+}
+
+/// Is it a file that holds variables: the index of a bundle, or a checkpoint of the old format?
+pub(super) fn is_table(path: &Path) -> bool {
+    let read = || {
+        let (mut file, _) = open(path).ok()?;
+        let mut magic = [0; size_of::<u64>()];
+        file.seek(SeekFrom::End(-8)).ok()?;
+        file.read_exact(&mut magic).ok()?;
+        Some(u64::from_le_bytes(magic) == table::MAGIC)
+    };
+    read().unwrap_or(false)
 }
 
 /// `prefix` with `suffix` at its end.
@@ -82,288 +130,34 @@ fn open(path: &Path) -> Result<(File, u64), CheckpointProblem> {
     Ok((file, metadata.len()))
 }
 
-impl Checkpoint {
-    /// The file that a checkpoint of this prefix has in any case.
-    pub(super) fn index_path(prefix: &Path) -> PathBuf {
-        with_suffix(prefix, ".index")
-    }
+/// At most `limit` bytes of `file`.
+fn read(file: File, limit: u64) -> io::Result<Bytes> {
+    let mut contents = Vec::new();
+    let length = file.metadata()?.len().min(limit);
+    contents
+        .try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.take(limit).read_to_end(&mut contents)?;
+    Ok(contents.into())
+}
 
-    /// Reads the index of `prefix`.
-    pub(super) fn open(prefix: &Path) -> Result<Self, CheckpointProblem> {
-        let path = Self::index_path(prefix);
-        if !path.exists() && prefix.is_file() {
-            return Err(CheckpointProblem::Unsupported {
-                file: file_name(prefix),
-                what: "a checkpoint of the old format (V1, one file)".into(),
-            });
-        }
-        let (file, bytes) = open(&path)?;
-        if bytes > MAX_INDEX_BYTES {
-            return Err(CheckpointProblem::Unsupported {
-                file: file_name(&path),
-                what: format!("an index of {bytes} bytes"),
-            });
-        }
-        let mut index = Vec::new();
-        file.take(MAX_INDEX_BYTES)
-            .read_to_end(&mut index)
-            .map_err(cannot_read(&path))?;
-        Self::parse(prefix, &index.into())
-    }
-
-    fn parse(prefix: &Path, index: &Bytes) -> Result<Self, CheckpointProblem> {
-        let file = file_name(&Self::index_path(prefix));
-        let damaged = |what: String| CheckpointProblem::Damaged {
-            file: file.clone(),
-            what,
-        };
-        let unsupported = |what: String| CheckpointProblem::Unsupported {
-            file: file.clone(),
-            what,
-        };
-        let mut entries: BTreeMap<Vec<u8>, Bytes> = table::entries(index)
-            .map_err(damaged)?
-            .into_iter()
-            .collect();
-        let header = entries
-            .remove(&[][..])
-            .and_then(|header| BundleHeaderProto::decode(header).ok())
-            .ok_or_else(|| damaged("no header".into()))?;
-        if header.endianness != 0 {
-            return Err(unsupported("a checkpoint of a big-endian machine".into()));
-        }
-        if let Some(version) = &header.version
-            && version.min_consumer > 1
-        {
-            let version = version.min_consumer;
-            return Err(unsupported(format!("version {version} of the format")));
-        }
-        let shards = usize::try_from(header.num_shards).unwrap_or(0);
-        // A shard holds one variable at least.
-        if shards == 0 || shards > entries.len().max(1) {
-            return Err(damaged(format!("{} shards", header.num_shards)));
-        }
-        Ok(Self {
-            prefix: prefix.to_path_buf(),
-            shards: (0..shards).map(|_| None).collect(),
-            entries,
-            bytes_left: None,
-            keys_by_full_name: None,
-        })
-    }
-
-    /// Is there a variable of this name?
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name.as_bytes())
-    }
-
-    /// The error for a variable that is not there.
-    pub(super) fn missing(&self, name: &str) -> CheckpointProblem {
-        let names = self
-            .entries
-            .keys()
-            .filter_map(|key| std::str::from_utf8(key).ok())
-            .filter(|key| !key.starts_with(['\0', '_']));
-        CheckpointProblem::Missing {
-            file: file_name(&self.prefix),
-            name: name.into(),
-            near: near_text(name, names),
-        }
-    }
-
-    /// The key of the variable that the object graph of a TensorFlow 2 checkpoint calls
-    /// `full_name`, where one alone is called so.
-    pub(super) fn key_of_full_name(&mut self, full_name: &str) -> Option<&str> {
-        if self.keys_by_full_name.is_none() {
-            let graph = match self.contains(object_graph::KEY) {
-                true => self.value(object_graph::KEY, None).ok(),
-                false => None,
-            };
-            self.keys_by_full_name = Some(object_graph::keys_by_full_name(graph));
-        }
-        let keys = self.keys_by_full_name.as_ref()?;
-        keys.get(full_name).map(String::as_str)
-    }
-
-    /// The value of variable `name`, or of a part of it.
-    pub(super) fn value(
-        &mut self,
-        name: &str,
-        part: Option<&Slice>,
-    ) -> Result<AttrValue, CheckpointProblem> {
-        let Some(entry) = self.entry(name.as_bytes()) else {
-            return Err(self.missing(name));
-        };
-        let in_variable = |what: String| CheckpointProblem::Variable {
-            name: name.into(),
-            what,
-        };
-        let entry = entry.map_err(in_variable)?;
-        let shape = fixed_shape(&entry).map_err(in_variable)?;
-        let whole = Slice::whole(&shape);
-        let part = part.unwrap_or(&whole);
-        if part.is_outside(&shape) {
-            let (start, size) = (&part.start, &part.shape);
-            return Err(in_variable(format!(
-                "its shape is {shape:?}, the graph asks for {size:?} from {start:?}"
-            )));
-        }
-        if values::is_string(entry.dtype) {
-            if *part != whole || !entry.slices.is_empty() {
-                return Err(in_variable("strings in parts are not supported".into()));
-            }
-            let stored = self.stored(name, &entry)?;
-            let values = values::strings(&stored, &shape, entry.crc32c).map_err(in_variable)?;
-            return Ok(AttrValue::StringTensor(shape, values));
-        }
-        let dtype = values::dtype(entry.dtype).map_err(in_variable)?;
-        let element = dtype.size_bytes();
-        if entry.slices.is_empty() {
-            let stored = self.numbers(name, &entry, &whole, element)?;
-            if *part == whole {
-                return values::tensor(dtype, &shape, &stored).map_err(in_variable);
-            }
-            let mut target = values::zeros(part, element).map_err(in_variable)?;
-            slices::copy(&whole, &stored, part, &mut target, element)
-                .ok_or_else(|| in_variable("is damaged".into()))?;
-            return values::tensor(dtype, &part.shape, &target).map_err(in_variable);
-        }
-        // The parts are checked against the shards' length before the whole is allocated.
-        let mut parts = Vec::with_capacity(entry.slices.len());
-        let mut covered = 0usize;
-        for proto in &entry.slices {
-            let slice = Slice::of(proto, &shape)
-                .ok_or_else(|| in_variable(format!("a part outside its shape {shape:?}")))?;
-            let stored = self
-                .entry(&slices::key(name, proto))
-                .ok_or_else(|| in_variable(format!("the part {:?} is missing", slice.shape)))?
-                .map_err(in_variable)?;
-            covered = covered.saturating_add(slice.elements().unwrap_or(usize::MAX));
-            if slice.common(part).is_some() {
-                let bytes = self.numbers(name, &stored, &slice, element)?;
-                parts.push((slice, bytes));
-            }
-        }
-        if whole.elements() != Some(covered) {
-            return Err(in_variable("its parts do not cover it".into()));
-        }
-        let mut target = values::zeros(part, element).map_err(in_variable)?;
-        for (slice, bytes) in &parts {
-            slices::copy(slice, bytes, part, &mut target, element)
-                .ok_or_else(|| in_variable("is damaged".into()))?;
-        }
-        values::tensor(dtype, &part.shape, &target).map_err(in_variable)
-    }
-
-    fn entry(&self, key: &[u8]) -> Option<Result<BundleEntryProto, String>> {
-        let bytes = self.entries.get(key)?.clone();
-        Some(BundleEntryProto::decode(bytes).map_err(|_| "its entry is damaged".into()))
-    }
-
-    /// The bytes of `slice`, which is all that `entry` stores.
-    fn numbers(
-        &mut self,
-        name: &str,
-        entry: &BundleEntryProto,
-        slice: &Slice,
-        element: usize,
-    ) -> Result<Vec<u8>, CheckpointProblem> {
-        let in_variable = |what: String| CheckpointProblem::Variable {
-            name: name.into(),
-            what,
-        };
-        let needed = slice
-            .elements()
-            .and_then(|elements| elements.checked_mul(element));
-        if needed.is_none() || needed != usize::try_from(entry.size).ok() {
-            return Err(in_variable(format!(
-                "{} bytes are stored for shape {:?}",
-                entry.size, slice.shape
-            )));
-        }
-        let stored = self.stored(name, entry)?;
-        if table::mask(crc32c::crc32c(&stored)) != entry.crc32c {
-            return Err(in_variable("wrong checksum; the file is damaged".into()));
-        }
-        Ok(stored)
-    }
-
-    /// What lies in the shard for `entry`.
-    fn stored(
-        &mut self,
-        name: &str,
-        entry: &BundleEntryProto,
-    ) -> Result<Vec<u8>, CheckpointProblem> {
-        let in_variable = |what: String| CheckpointProblem::Variable {
-            name: name.into(),
-            what,
-        };
-        let size = u64::try_from(entry.size).unwrap_or(u64::MAX);
-        let offset = u64::try_from(entry.offset).unwrap_or(u64::MAX);
-        let index = usize::try_from(entry.shard_id).unwrap_or(usize::MAX);
-        let count = self.shards.len();
-        let shard = self
-            .shard(index)?
-            .ok_or_else(|| in_variable(format!("shard {} of {count}", entry.shard_id)))?;
-        let bytes = shard.bytes;
-        if offset.checked_add(size).is_none_or(|end| end > bytes) {
-            return Err(in_variable(format!(
-                "{size} bytes at offset {offset} of `{}`, which has {bytes}; is it cut off?",
-                shard.name
-            )));
-        }
-        let mut stored = Vec::new();
-        let length = usize::try_from(size).unwrap_or(usize::MAX);
-        let name = shard.name.clone();
-        let read = stored
-            .try_reserve_exact(length)
-            .map_err(|_| io::ErrorKind::OutOfMemory.into())
-            .and_then(|()| shard.file.seek(SeekFrom::Start(offset)))
-            .and_then(|_| (&shard.file).take(size).read_to_end(&mut stored));
-        match read {
-            Ok(read) if read == length => {}
-            Ok(_) => return Err(in_variable(format!("`{name}` was cut off meanwhile"))),
-            Err(cause) => return Err(CheckpointProblem::Io { file: name, cause }),
-        }
-        let left = self.bytes_left.unwrap_or(0).checked_sub(size);
-        self.bytes_left = Some(left.ok_or_else(|| {
-            in_variable("variables share more bytes than a checkpoint may have".into())
-        })?);
-        Ok(stored)
-    }
-
-    /// A shard, opened; `None` where there are not as many.
-    fn shard(&mut self, index: usize) -> Result<Option<&mut Shard>, CheckpointProblem> {
-        if self.bytes_left.is_none() {
-            let lengths = (0..self.shards.len()).map(|index| fs::metadata(self.shard_path(index)));
-            let all: u64 = lengths.flatten().map(|metadata| metadata.len()).sum();
-            self.bytes_left = Some(all.saturating_mul(MAX_READS));
-        }
-        let path = self.shard_path(index);
-        let Some(slot) = self.shards.get_mut(index) else {
-            return Ok(None);
-        };
-        if slot.is_none() {
-            let (file, bytes) = open(&path)?;
-            let name = file_name(&path);
-            *slot = Some(Shard { name, file, bytes });
-        }
-        Ok(slot.as_mut())
-    }
-
-    fn shard_path(&self, index: usize) -> PathBuf {
-        let suffix = format!(".data-{index:05}-of-{:05}", self.shards.len());
-        with_suffix(&self.prefix, &suffix)
+/// The error for a variable that is none of `names`.
+fn missing<'a>(
+    prefix: &Path,
+    name: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> CheckpointProblem {
+    CheckpointProblem::Missing {
+        file: file_name(prefix),
+        name: name.into(),
+        near: near_text(name, names),
     }
 }
 
-fn fixed_shape(entry: &BundleEntryProto) -> Result<Vec<usize>, String> {
-    let stored = shape(entry.shape.clone().unwrap_or_default())
-        .map_err(|problem| format!("has {problem}"))?;
+fn fixed_shape(proto: Option<&TensorShapeProto>) -> Result<Vec<usize>, String> {
+    let stored =
+        shape(proto.cloned().unwrap_or_default()).map_err(|problem| format!("has {problem}"))?;
     stored
         .and_then(|Shape(dims)| dims.iter().map(Dim::fixed).collect())
         .ok_or_else(|| "its shape is not known".into())
 }
-
-#[cfg(test)]
-mod tests;

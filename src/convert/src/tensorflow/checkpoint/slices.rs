@@ -1,5 +1,6 @@
 //! Slices of variables: their specification, their keys in the index, and copies between them.
 
+use super::{slice_key, values};
 use crate::tensorflow::proto::TensorSliceProto;
 
 /// Part of a variable: where it starts and how long it is, per dimension.
@@ -80,14 +81,21 @@ impl Slice {
             .try_fold(1usize, |product, &size| product.checked_mul(size))
     }
 
-    /// Does it reach beyond a variable of this shape?
-    pub(super) fn is_outside(&self, shape: &[usize]) -> bool {
-        self.shape.len() != shape.len()
-            || (self.start.iter().zip(&self.shape))
+    /// Fails where it reaches beyond a variable of this shape.
+    pub(super) fn check_within(&self, shape: &[usize]) -> Result<(), String> {
+        let is_within = self.shape.len() == shape.len()
+            && (self.start.iter().zip(&self.shape))
                 .zip(shape)
-                .any(|((start, size), whole)| {
-                    start.checked_add(*size).is_none_or(|end| end > *whole)
-                })
+                .all(|((start, size), whole)| {
+                    start.checked_add(*size).is_some_and(|end| end <= *whole)
+                });
+        match is_within {
+            true => Ok(()),
+            false => Err(format!(
+                "its shape is {shape:?}, the graph asks for {:?} from {:?}",
+                self.shape, self.start
+            )),
+        }
     }
 
     /// What both cover.
@@ -104,9 +112,44 @@ impl Slice {
     }
 }
 
+/// The bytes of `target`, put together from parts of the same variable. Parts that overlap or leave
+/// a gap are an error. No more memory is taken than the parts have within `target`, and a byte for
+/// each element.
+pub(super) fn assemble(
+    parts: &[(&Slice, &[u8])],
+    target: &Slice,
+    element: usize,
+) -> Result<Vec<u8>, String> {
+    let gap = || "its parts do not cover it, or overlap".to_owned();
+    let held = parts.iter().try_fold(0usize, |sum, (slice, _)| {
+        let common = slice.common(target);
+        sum.checked_add(common.map_or(Some(0), |common| common.elements())?)
+    });
+    if held.is_none() || held != target.elements() {
+        return Err(gap());
+    }
+    let mut bytes = values::zeros(target, element)?;
+    for (slice, from) in parts {
+        copy(slice, from, target, &mut bytes, element).ok_or("is damaged")?;
+    }
+    if parts.len() > 1 {
+        let mut seen = values::zeros(target, 1)?;
+        for (slice, _) in parts {
+            if let Some(common) = slice.common(target) {
+                let ones = vec![1; common.elements().unwrap_or(0)];
+                copy(&common, &ones, target, &mut seen, 1).ok_or("is damaged")?;
+            }
+        }
+        if seen.contains(&0) {
+            return Err(gap());
+        }
+    }
+    Ok(bytes)
+}
+
 /// Copies what both slices of one variable cover from `bytes`, which hold `from`, to `target`,
 /// which holds `to`. Returns the number of elements.
-pub(super) fn copy(
+fn copy(
     from: &Slice,
     bytes: &[u8],
     to: &Slice,
@@ -149,103 +192,15 @@ pub(super) fn copy(
     common.elements()
 }
 
-/// The key under which the index lists a slice: its variable's name and its extents in a code that
-/// sorts as they do.
+/// The key under which a table lists a slice of a variable.
 pub(super) fn key(name: &str, slice: &TensorSliceProto) -> Vec<u8> {
-    let mut key = vec![0];
-    for &byte in name.as_bytes() {
-        match byte {
-            0 => key.extend_from_slice(&[0, 0xff]),
-            0xff => key.extend_from_slice(&[0xff, 0]),
-            byte => key.push(byte),
-        }
-    }
-    key.extend_from_slice(&[0, 1]);
-    unsigned(slice.extent.len(), &mut key);
-    for extent in &slice.extent {
-        signed(extent.start, &mut key);
-        signed(extent.length.unwrap_or(-1), &mut key);
-    }
-    key
-}
-
-fn unsigned(value: usize, key: &mut Vec<u8>) {
-    let bytes = value.to_be_bytes();
-    let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
-    key.push(u8::try_from(bytes.len() - zeros).unwrap_or(u8::MAX));
-    key.extend(bytes.iter().skip(zeros));
-}
-
-/// The sign, then the length in ones, then the value, all in as few bytes as hold them.
-fn signed(value: i64, key: &mut Vec<u8>) {
-    let magnitude = if value < 0 { !value } else { value };
-    let bits = 64 - magnitude.leading_zeros();
-    let length = usize::try_from(bits / 7 + 1).unwrap_or(1).min(10);
-    let fill = if value < 0 { 0xff } else { 0 };
-    let mut bytes = [fill; 10];
-    bytes[2..].copy_from_slice(&value.to_be_bytes());
-    let mark: u16 = match length {
-        10 => 0xffc0,
-        length => !(0xffff >> length),
-    };
-    let start = 10 - length;
-    let [high, low] = mark.to_be_bytes();
-    bytes[start] ^= high;
-    if let Some(second) = bytes.get_mut(start + 1) {
-        *second ^= low;
-    }
-    key.extend_from_slice(&bytes[start..]);
+    let extents = slice.extent.iter();
+    slice_key::key(name, extents.map(|extent| (extent.start, extent.length)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensorflow::proto::generated::tensor_slice_proto::Extent;
-
-    fn code(value: i64) -> Vec<u8> {
-        let mut key = Vec::new();
-        signed(value, &mut key);
-        key
-    }
-
-    #[test]
-    fn keys_are_those_of_tensorflow() {
-        for (value, expected) in [
-            (0i64, &[0x80u8][..]),
-            (63, &[0xbf]),
-            (-1, &[0x7f]),
-            (-64, &[0x40]),
-            (64, &[0xc0, 0x40]),
-            (-65, &[0x3f, 0xbf]),
-            (8191, &[0xdf, 0xff]),
-            (8192, &[0xe0, 0x20, 0x00]),
-        ] {
-            assert_eq!(code(value), expected, "{value}");
-        }
-        let slice = TensorSliceProto {
-            extent: vec![
-                Extent {
-                    start: 5,
-                    length: Some(64),
-                },
-                Extent::default(),
-            ],
-        };
-        assert_eq!(
-            key("w", &slice),
-            [0, b'w', 0, 1, 1, 2, 0x85, 0xc0, 0x40, 0x80, 0x7f]
-        );
-    }
-
-    #[test]
-    fn codes_sort_as_their_values() {
-        let mut values: Vec<i64> = (0..63).flat_map(|bit| [1 << bit, -(1 << bit)]).collect();
-        values.extend([i64::MIN, i64::MAX, 0]);
-        values.sort_unstable();
-        for pair in values.windows(2) {
-            assert!(code(pair[0]) < code(pair[1]), "{pair:?}");
-        }
-    }
 
     #[test]
     fn specifications_are_read() {
@@ -265,6 +220,34 @@ mod tests {
         ] {
             assert_eq!(Slice::parse(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn parts_must_cover_and_not_overlap() {
+        let part = |start, size| Slice {
+            start: vec![start],
+            shape: vec![size],
+        };
+        let whole = part(0, 4);
+        let bytes = [7u8; 8];
+        let parts = |all: &[(usize, usize)], target: &Slice| {
+            let slices: Vec<Slice> = all.iter().map(|&(start, size)| part(start, size)).collect();
+            let parts: Vec<(&Slice, &[u8])> = slices
+                .iter()
+                .map(|slice| (slice, &bytes[..slice.shape[0]]))
+                .collect();
+            assemble(&parts, target, 1)
+        };
+        assert_eq!(parts(&[(0, 3), (3, 1)], &whole), Ok(vec![7; 4]));
+        assert_eq!(parts(&[(0, 3), (3, 1)], &part(2, 2)), Ok(vec![7; 2]));
+        assert_eq!(parts(&[], &part(2, 0)), Ok(vec![]));
+        for wrong in [&[(0, 3)][..], &[(0, 3), (0, 1)], &[(0, 4), (1, 1)], &[]] {
+            let error = parts(wrong, &whole).unwrap_err();
+            assert_eq!(error, "its parts do not cover it, or overlap");
+        }
+        // Nothing is allocated for what no part holds.
+        let vast = part(0, usize::MAX / 2);
+        assert!(parts(&[(0, 4)], &vast).is_err());
     }
 
     #[test]

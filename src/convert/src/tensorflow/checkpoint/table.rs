@@ -6,7 +6,7 @@ use prost::encoding::decode_varint;
 /// Bytes after each block: its compression, and the checksum of both.
 const TRAILER: usize = 5;
 const FOOTER: usize = 48;
-const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
+pub(super) const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
 
 /// Snappy's copies take at least three bytes for at most 64.
 const MAX_SNAPPY_RATIO: usize = 22;

@@ -4,9 +4,10 @@ use prost::Message;
 use tempfile::TempDir;
 use tfjet_core::{AttrValue, Tensor};
 
+use super::super::write;
 use super::*;
-use crate::tensorflow::proto::generated::tensor_shape_proto;
 use crate::tensorflow::proto::generated::tensor_slice_proto::Extent;
+use crate::tensorflow::proto::tensor_shape_proto;
 use crate::tensorflow::proto::{DataType, TensorShapeProto, TensorSliceProto, VersionDef};
 
 /// A checkpoint in the making.
@@ -72,15 +73,15 @@ impl Files {
         self.directory.path().join("variables")
     }
 
-    fn open(&self) -> Result<Checkpoint, CheckpointProblem> {
+    fn open(&self) -> Result<Bundle, CheckpointProblem> {
         let mut entries = self.entries.clone();
         entries.push((Vec::new(), self.header.encode_to_vec()));
         entries.sort();
         let index = write::table(&entries, 3, true);
-        fs::write(Checkpoint::index_path(&self.prefix()), index).unwrap();
+        fs::write(Bundle::index_path(&self.prefix()), index).unwrap();
         let shard = with_suffix(&self.prefix(), ".data-00000-of-00001");
         fs::write(shard, &self.data).unwrap();
-        Checkpoint::open(&self.prefix())
+        Bundle::open(&self.prefix())
     }
 }
 
@@ -185,6 +186,55 @@ fn parts_are_put_together_and_taken_out() {
 }
 
 #[test]
+fn parts_that_leave_a_gap_are_refused() {
+    let slice = |start, length| TensorSliceProto {
+        extent: vec![extent(start, Some(length))],
+    };
+    let vast = 1 << 40;
+    // As long together as the variable.
+    for (size, slices) in [
+        (4, vec![slice(0, 2), slice(1, 2)]),
+        (
+            vast,
+            vec![
+                slice(0, 1),
+                slice(vast / 2, vast / 2),
+                slice(vast / 2, vast / 2 - 1),
+            ],
+        ),
+    ] {
+        let mut files = Files::new();
+        let entry = BundleEntryProto {
+            dtype: DataType::DtUint8.into(),
+            shape: shape_of(&[size]),
+            slices: slices.clone(),
+            ..BundleEntryProto::default()
+        };
+        files.put_entry(b"w", entry, &[]);
+        for slice in &slices {
+            let length = slice.extent[0].length.unwrap();
+            let bytes = vec![1; usize::try_from(length.min(2)).unwrap()];
+            files.put(
+                &slices::key("w", slice),
+                DataType::DtUint8,
+                &[length],
+                &bytes,
+            );
+        }
+        let half = usize::try_from(size / 2).unwrap();
+        let part = Slice {
+            start: vec![0],
+            shape: vec![half.max(4)],
+        };
+        let error = files.open().unwrap().value("w", Some(&part)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "checkpoint variable `w`: its parts do not cover it, or overlap"
+        );
+    }
+}
+
+#[test]
 fn damaged_variables_are_refused() {
     let float = |sizes: &[i64]| BundleEntryProto {
         dtype: DataType::DtFloat.into(),
@@ -251,7 +301,7 @@ fn damaged_variables_are_refused() {
 fn missing_files_and_names_are_reported() {
     let mut files = Files::new();
     files.put(b"layer/kernel", DataType::DtFloat, &[], &[0; 4]);
-    let error = Checkpoint::open(&files.prefix()).unwrap_err();
+    let error = Bundle::open(&files.prefix()).unwrap_err();
     assert!(
         error
             .to_string()
@@ -315,14 +365,10 @@ fn other_formats_are_refused_by_name() {
     files.header.num_shards = i32::MAX;
     let error = files.open().unwrap_err().to_string();
     assert!(error.contains("2147483647 shards"), "{error}");
-    let old = files.directory.path().join("model.ckpt");
-    fs::write(&old, b"old").unwrap();
-    let error = Checkpoint::open(&old).unwrap_err().to_string();
-    assert!(error.contains("old format"), "{error}");
 }
 
 impl Files {
-    fn reopen(&self) -> Checkpoint {
-        Checkpoint::open(&self.prefix()).unwrap()
+    fn reopen(&self) -> Bundle {
+        Bundle::open(&self.prefix()).unwrap()
     }
 }
