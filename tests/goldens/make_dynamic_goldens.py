@@ -198,6 +198,16 @@ def outer(x):
     return [wide, tf.transpose(wide, [1, 0, 2]), tf.reduce_mean(wide, [0, 1])]
 
 
+@graph([[(2, 5, 3), (2, 4)], [(1, 9, 3), (1, 1)], [(3, 2, 3), (3, 7)]], (None, None, 3), (None, None))
+def gathered(x, y):
+    """Elements by tuples of indices, within each row of a batch."""
+    count = tf.shape(x)[1]
+    rows = tf.cast((y + 1.0) * 0.5 * tf.cast(count, tf.float32), tf.int32)
+    rows = tf.expand_dims(tf.minimum(rows, count - 1), 2)
+    places = tf.expand_dims(tf.cast(tf.abs(x) * 2.99, tf.int32), 3)
+    return [tf.gather_nd(x, rows, batch_dims=1), tf.gather_nd(x, places, batch_dims=2)]
+
+
 def digits(number):
     return float(f"{number:.7g}")
 

@@ -94,6 +94,30 @@ fn check_indices(indices: Indices<'_>, limit: usize) -> Result<(), OpError> {
     Ok(())
 }
 
+/// What becomes of a point outside the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadIndices {
+    Fail,
+    /// Zeros are gathered, an update is dropped.
+    Ignore,
+}
+
+impl BadIndices {
+    /// Reads `bad_indices_policy`.
+    pub(crate) fn read(reader: &AttrReader<'_>) -> Result<Self, OpError> {
+        match reader.str_or("bad_indices_policy", "")? {
+            "" | "DEFAULT" | "ERROR" => Ok(Self::Fail),
+            "IGNORE" => Ok(Self::Ignore),
+            other => Err(AttrError::Value {
+                name: "bad_indices_policy".into(),
+                value: other.into(),
+                expected: "DEFAULT, ERROR or IGNORE",
+            }
+            .into()),
+        }
+    }
+}
+
 /// What `GatherNd` and `ScatterNd` read from the shape of `indices`.
 pub(crate) struct Points<'a> {
     indices: Indices<'a>,
@@ -104,6 +128,7 @@ pub(crate) struct Points<'a> {
     strides: [isize; MAX_DIMS],
     /// Elements at each point.
     pub(crate) slice: usize,
+    bad: BadIndices,
 }
 
 impl<'a> Points<'a> {
@@ -111,6 +136,7 @@ impl<'a> Points<'a> {
         view: &TensorView<'a>,
         input: usize,
         shape: &'a [usize],
+        bad: BadIndices,
     ) -> Result<Self, OpError> {
         let indices = Indices::new(input, view)?;
         let (outer, sizes) = match view.shape().split_last() {
@@ -128,6 +154,7 @@ impl<'a> Points<'a> {
             sizes,
             strides: row_major(shape)?,
             slice: product(&shape[sizes.len()..]),
+            bad,
         })
     }
 
@@ -149,13 +176,14 @@ impl<'a> Points<'a> {
         ))
     }
 
-    /// Offset of the elements that point `i` addresses.
-    pub(crate) fn offset(&self, i: usize) -> Result<usize, OpError> {
+    /// Offset of the elements that point `i` addresses; `None` for a point to be ignored.
+    pub(crate) fn offset(&self, i: usize) -> Result<Option<usize>, OpError> {
         let mut offset = 0;
         for (dim, &size) in self.sizes.iter().enumerate() {
             let index = self.indices.get(i * self.sizes.len() + dim);
             match usize::try_from(index) {
                 Ok(index) if index < size => offset += index * self.strides[dim] as usize,
+                _ if self.bad == BadIndices::Ignore => return Ok(None),
                 _ => {
                     return Err(value_error!(
                         "indices[{i},{dim}] is {index}, outside [0, {size})"
@@ -163,49 +191,41 @@ impl<'a> Points<'a> {
                 }
             }
         }
-        Ok(offset)
-    }
-}
-
-/// Refuses a policy for bad indices other than an error.
-pub(crate) fn check_policy(reader: &AttrReader<'_>) -> Result<(), OpError> {
-    match reader.str_or("bad_indices_policy", "")? {
-        "" | "DEFAULT" | "ERROR" => Ok(()),
-        other => Err(AttrError::Value {
-            name: "bad_indices_policy".into(),
-            value: other.into(),
-            expected: "DEFAULT or ERROR",
-        }
-        .into()),
+        Ok(Some(offset))
     }
 }
 
 /// `GatherNd`.
 #[derive(Debug)]
-struct GatherNd;
+struct GatherNd(BadIndices);
 
 pub(crate) fn gather_nd(reader: &AttrReader<'_>) -> Result<Box<dyn Kernel>, OpError> {
-    check_policy(reader)?;
-    Ok(Box::new(GatherNd))
+    Ok(Box::new(GatherNd(BadIndices::read(reader)?)))
 }
 
 impl Kernel for GatherNd {
     fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [Tensor]) -> Result<(), OpError> {
         let [params, indices] = take(inputs)?;
         let target = output(outputs)?;
-        let points = Points::new(indices, 1, params.shape())?;
+        let points = Points::new(indices, 1, params.shape(), self.0)?;
         let mut shape = Dims::from_slice(points.outer)?;
         shape.extend(&params.shape()[points.sizes.len()..])?;
         reset(target, params.dtype(), &shape)?;
         if target.elements() == 0 {
             return Ok(());
         }
+        if params.elements() == 0 {
+            let shape = params.shape();
+            return Err(shape_error!("params of shape {shape:?} have no elements"));
+        }
         with_size!(params.dtype(), N => {
             let source = params.bytes().as_chunks::<N>().0;
             let target = target.bytes_mut().as_chunks_mut::<N>().0;
             for (i, row) in target.chunks_exact_mut(points.slice).enumerate() {
-                let from = points.offset(i)?;
-                row.copy_from_slice(&source[from..from + points.slice]);
+                match points.offset(i)? {
+                    Some(from) => row.copy_from_slice(&source[from..from + points.slice]),
+                    None => row.fill([0; N]),
+                }
             }
         });
         Ok(())
@@ -214,11 +234,10 @@ impl Kernel for GatherNd {
 
 /// `ScatterNd`: updates of one place add up.
 #[derive(Debug)]
-struct ScatterNd;
+struct ScatterNd(BadIndices);
 
 pub(crate) fn scatter_nd(reader: &AttrReader<'_>) -> Result<Box<dyn Kernel>, OpError> {
-    check_policy(reader)?;
-    Ok(Box::new(ScatterNd))
+    Ok(Box::new(ScatterNd(BadIndices::read(reader)?)))
 }
 
 impl Kernel for ScatterNd {
@@ -229,7 +248,7 @@ impl Kernel for ScatterNd {
         for dim in Indices::vector(2, shape_view)?.iter() {
             shape.push(size("a dimension", dim)?)?;
         }
-        let points = Points::new(indices, 0, &shape)?;
+        let points = Points::new(indices, 0, &shape, self.0)?;
         points.check_updates(updates, &shape)?;
         reset(target, updates.dtype(), &shape)?;
         target.bytes_mut().fill(0);
@@ -240,7 +259,9 @@ impl Kernel for ScatterNd {
             let target = target.as_mut_slice::<T>()?;
             let updates = updates.as_slice::<T>()?;
             for (i, row) in updates.chunks_exact(points.slice).enumerate() {
-                let to = points.offset(i)?;
+                let Some(to) = points.offset(i)? else {
+                    continue;
+                };
                 for (slot, &update) in target[to..to + points.slice].iter_mut().zip(row) {
                     *slot = slot.plus(update);
                 }

@@ -2,7 +2,7 @@ use tfjet_core::{AttrReader, Tensor, TensorView};
 
 use crate::arguments::{Indices, expect_same_dtype, output, reset, size, take};
 use crate::error::{shape_error, value_error};
-use crate::gather::{Points, check_policy};
+use crate::gather::{BadIndices, Points};
 use crate::number::{Number, with_size, with_type};
 use crate::strided::Dims;
 use crate::{Kernel, OpError};
@@ -20,14 +20,19 @@ pub(crate) enum Update {
 
 /// `TensorScatterUpdate`, `-Add`, `-Sub`, `-Max` and `-Min`: a tensor with some places updated.
 #[derive(Debug)]
-struct TensorScatter(Update);
+struct TensorScatter {
+    update: Update,
+    bad: BadIndices,
+}
 
 pub(crate) fn tensor_scatter(
     reader: &AttrReader<'_>,
     update: Update,
 ) -> Result<Box<dyn Kernel>, OpError> {
-    check_policy(reader)?;
-    Ok(Box::new(TensorScatter(update)))
+    Ok(Box::new(TensorScatter {
+        update,
+        bad: BadIndices::read(reader)?,
+    }))
 }
 
 impl Kernel for TensorScatter {
@@ -50,17 +55,19 @@ impl Kernel for TensorScatter {
         let target = output(outputs)?;
         expect_same_dtype(&[target.view(), *updates])?;
         let shape = target.shape().to_vec();
-        let points = Points::new(indices, 1, &shape)?;
+        let points = Points::new(indices, 1, &shape, self.bad)?;
         points.check_updates(updates, &shape)?;
         if updates.elements() == 0 {
             return Ok(());
         }
-        if self.0 == Update::Replace {
+        if self.update == Update::Replace {
             return with_size!(updates.dtype(), N => {
                 let target = target.bytes_mut().as_chunks_mut::<N>().0;
                 let rows = updates.bytes().as_chunks::<N>().0.chunks_exact(points.slice);
                 for (i, row) in rows.enumerate() {
-                    let to = points.offset(i)?;
+                    let Some(to) = points.offset(i)? else {
+                        continue;
+                    };
                     target[to..to + points.slice].copy_from_slice(row);
                 }
                 Ok(())
@@ -70,9 +77,11 @@ impl Kernel for TensorScatter {
             let target = target.as_mut_slice::<T>()?;
             let rows = updates.as_slice::<T>()?.chunks_exact(points.slice);
             for (i, row) in rows.enumerate() {
-                let to = points.offset(i)?;
+                let Some(to) = points.offset(i)? else {
+                    continue;
+                };
                 for (slot, &value) in target[to..to + points.slice].iter_mut().zip(row) {
-                    *slot = match self.0 {
+                    *slot = match self.update {
                         Update::Add | Update::Replace => slot.plus(value),
                         Update::Sub => slot.minus(value),
                         Update::Max => slot.greater(value),

@@ -120,6 +120,11 @@ fn wrong_inputs_are_named() {
             "indices[0,1] is 2, outside [0, 2)",
         ),
         (
+            "GatherNd",
+            vec![f32s(&[0, 2]), i32s(&[0])],
+            "params of shape [0, 2] have no elements",
+        ),
+        (
             "ScatterNd",
             vec![i32s(&[5]), f32s(&[]), i32s(&[4])],
             "indices[0,0] is 5, outside [0, 4)",

@@ -70,10 +70,16 @@ def gathers():
     case("GatherNd", "rows", [params, i64([[2]], [[0]])])
     case("GatherNd", "whole", [params, np.zeros((2, 0), np.int32)])
     case("GatherNd", "deep", [normal(2, 3, 4), i32([[0, 2], [1, 1]])])
+    case("GatherNd", "ignored", [i32([1, 2, 3], [4, 5, 6]), i32([[1, 2]], [[2, 0]], [[0, -1]])],
+         bad_indices_policy="IGNORE")
+    case("GatherNd", "ignored_rows", [i64([7, 8], [9, 10]), i64([5], [1])],
+         bad_indices_policy="IGNORE")
     case("ScatterNd", "rows", [i32([1], [3]), normal(2, 3), i32(4, 3)])
     case("ScatterNd", "duplicates", [i32([1], [1], [0]), F32([2, 3, 5]), i32(3)])
     case("ScatterNd", "points", [i64([0, 1], [2, 0]), i64(7, 8), i64(3, 2)])
     case("ScatterNd", "empty", [np.zeros((0, 1), np.int32), np.zeros((0,), F32), i32(3)])
+    case("ScatterNd", "ignored", [i32([1], [4], [-1], [1]), i32([1, 2], [3, 4], [5, 6], [7, 8]),
+                                  i32(3, 2)], bad_indices_policy="IGNORE")
     case("OneHot", "last", [i32(0, 2, -1, 5), np.int32(3), F32(1), F32(0)])
     case("OneHot", "first", [i64([0, 1], [2, 0]), np.int32(3), F32(5), F32(-1)], axis=0)
     case("OneHot", "middle", [i64([0, 1], [2, 0]), np.int32(3), np.int32(1), np.int32(0)], axis=1)

@@ -54,6 +54,8 @@ def scatters():
         case(op, "points", [x, i64([2, 1], [0, 0], [3, 2]), normal(3)])
         case(op, "twice", [i32(1, 2, 3), i32([1], [1]), i32(5, 7)])
         case(op, "none", [x, np.zeros((0, 1), np.int32), np.zeros((0, 3), F32)])
+        case(op, "ignored", [i32(4, 5, 6), i32([1], [3], [-1], [0]), i32(9, 8, 7, -2)],
+             bad_indices_policy="IGNORE")
     case("SparseToDense", "vector", [i32(1, 3), i32(5), F32([2, 4]), F32(-1)])
     case("SparseToDense", "matrix", [i64([0, 1], [1, 2]), i64(2, 3), np.int32(7), np.int32(0)])
     x, parts = normal(5, 2), i32(0, 2, 0, 1, 2)

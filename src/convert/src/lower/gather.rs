@@ -9,14 +9,13 @@ use crate::graph::infer::normalize_axis;
 pub(super) fn lower(op: &mut Op<'_, '_>) -> Result<(), Refusal> {
     op.dtype(0, ANY)?;
     op.dtype(1, &[DType::I32, DType::I64])?;
-    op.attrs
-        .ignore(&["bad_indices_policy", "validate_indices", "dtype"]);
+    op.attrs.ignore(&["validate_indices", "dtype"]);
     let params = op.shape(0)?;
     let indices = op.shape(1)?;
     let (dtype, shape) = op.output_type(0)?;
     let mode = if op.node.op == "GatherNd" {
-        if op.attrs.int_or("batch_dims", 0)? != 0 {
-            return refuse("GatherNd with batch_dims has no layer");
+        if op.attrs.str_or("bad_indices_policy", "")? == "IGNORE" {
+            return refuse("zeros for indices outside the tensor have no layer");
         }
         GatherMode::Nd
     } else {

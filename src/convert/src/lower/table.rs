@@ -139,7 +139,7 @@ static LOWERINGS: &[(&str, Lower, &str)] = &[
         "filter constant",
     ),
     ("Gather", gather::lower, ""),
-    ("GatherNd", gather::lower, "no batch_dims"),
+    ("GatherNd", gather::lower, "bad_indices_policy not IGNORE"),
     ("GatherV2", gather::lower, "axis constant"),
     ("Greater", compare::lower, ""),
     ("GreaterEqual", compare::lower, ""),

@@ -23,7 +23,7 @@ const MAX_INDEX_BYTES: u64 = 1 << 30;
 
 /// A checkpoint whose index has been read.
 #[derive(Debug)]
-pub(super) struct Bundle {
+pub(in crate::tensorflow) struct Bundle {
     prefix: PathBuf,
     shards: Vec<Option<Shard>>,
     entries: BTreeMap<Vec<u8>, Bytes>,

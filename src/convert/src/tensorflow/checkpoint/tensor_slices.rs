@@ -30,7 +30,7 @@ const VERSION: i32 = 1;
 
 /// A checkpoint whose files have been read.
 #[derive(Debug)]
-pub(super) struct TensorSlices {
+pub(in crate::tensorflow) struct TensorSlices {
     prefix: PathBuf,
     shards: Vec<Shard>,
     variables: BTreeMap<String, Variable>,
