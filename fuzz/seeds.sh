@@ -14,10 +14,14 @@ for name in toy keras3 keras2 tf1; do
 done
 seed graph_def text.pbtxt "$models/tf1_references/saved_model.pbtxt"
 seed graph_def checkpoint.meta "$models/tf1_checkpoint/model.ckpt.meta"
+seed tensor_slices one_file "$models/tf1_checkpoint_v1/model.ckpt"
+for shard in 0 1; do
+    seed tensor_slices "shard-$shard" "$models/tf1_checkpoint_v1_shards/model.ckpt-0000$shard-of-00002"
+done
 seed model_json small.json seeds/model.json
 # Other first bytes: models that are made of the bytes that follow.
 for kind in 100 160 230; do
-    for target in graph_def variables_index model_json; do
+    for target in graph_def variables_index tensor_slices model_json; do
         for fill in 1 2 3; do
             octal=$(printf '%03o' "$kind")
             { printf "\\$octal"; head -c 400 "$models/toy/saved_model.pb" | tail -c "$((fill * 120))"; } \

@@ -1,5 +1,4 @@
-//! The index of a checkpoint: as it comes, and made of entries with the right checksums; read
-//! through a SavedModel with one variable of each name.
+//! The index of a checkpoint: as it comes, and made of entries with the right checksums.
 #![no_main]
 
 use std::sync::Once;
@@ -7,80 +6,11 @@ use std::sync::Once;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-use tfjet_convert::tensorflow::ImportOptions;
-use tfjet_fuzz::proto::attr_value::Value;
-use tfjet_fuzz::proto::tensor_slice_proto::Extent;
-use tfjet_fuzz::proto::{
-    AttrValue, BundleEntryProto, BundleHeaderProto, GraphDef, MetaGraphDef, NodeDef, SavedModel,
-    SignatureDef, TensorInfo, TensorSliceProto, VersionDef, meta_graph_def,
-};
-use tfjet_fuzz::{checksum, directory, import, shape, table, write_file};
+use tfjet_fuzz::proto::{BundleEntryProto, BundleHeaderProto, VersionDef};
+use tfjet_fuzz::variables::{NAMES, read, slice, write_model};
+use tfjet_fuzz::{checksum, shape, table, write_file};
 
-const NAMES: [&str; 4] = ["v", "w", "w/part", "_CHECKPOINTABLE_OBJECT_GRAPH"];
 const DATA: &str = "variables/variables.data-00000-of-00001";
-
-fn node(name: &str, op: &str, inputs: &[&str]) -> NodeDef {
-    let value = Some(Value::Type(1));
-    NodeDef {
-        name: name.into(),
-        op: op.into(),
-        input: inputs.iter().map(|&input| input.into()).collect(),
-        attr: [("dtype".to_owned(), AttrValue { value })].into(),
-        ..NodeDef::default()
-    }
-}
-
-/// A model whose outputs are its variables.
-fn write_model() {
-    let mut nodes = Vec::new();
-    let mut outputs = Vec::new();
-    for (index, name) in NAMES.iter().enumerate() {
-        let read = format!("read{index}");
-        nodes.push(node(name, "VarHandleOp", &[]));
-        nodes.push(node(&read, "ReadVariableOp", &[name]));
-        outputs.push(read);
-    }
-    let signature = |read: &String| {
-        let info = TensorInfo {
-            name: format!("{read}:0"),
-            dtype: 1,
-            ..TensorInfo::default()
-        };
-        let signature = SignatureDef {
-            inputs: Default::default(),
-            outputs: [(read.clone(), info)].into(),
-        };
-        (read.clone(), signature)
-    };
-    let model = SavedModel {
-        saved_model_schema_version: 1,
-        meta_graphs: vec![MetaGraphDef {
-            meta_info_def: Some(meta_graph_def::MetaInfoDef {
-                tags: vec!["serve".into()],
-                ..Default::default()
-            }),
-            graph_def: Some(GraphDef {
-                node: nodes,
-                ..GraphDef::default()
-            }),
-            signature_def: outputs.iter().map(signature).collect(),
-            ..MetaGraphDef::default()
-        }],
-    };
-    write_file("saved_model.pb", &model.encode_to_vec());
-}
-
-fn slice(from: &mut Unstructured<'_>) -> Result<TensorSliceProto> {
-    let count = from.int_in_range(0..=3)?;
-    let extent = |from: &mut Unstructured<'_>| {
-        Ok(Extent {
-            start: from.int_in_range(-1..=4)?,
-            length: Option::arbitrary(from)?.map(|length: u8| i64::from(length % 6)),
-        })
-    };
-    let extent: Result<_> = (0..count).map(|_| extent(from)).collect();
-    Ok(TensorSliceProto { extent: extent? })
-}
 
 fn index(from: &mut Unstructured<'_>, data: &[u8]) -> Result<Vec<u8>> {
     let header = BundleHeaderProto {
@@ -156,11 +86,5 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     write_file("variables/variables.index", &index);
-    for place in 0..NAMES.len() {
-        let options = ImportOptions {
-            signature: Some(format!("read{place}")),
-            ..ImportOptions::default()
-        };
-        import(directory(), &options);
-    }
+    read();
 });

@@ -15,12 +15,15 @@ use tfjet_convert::tensorflow::{ImportOptions, import_with};
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/tensorflow.rs"));
 }
+#[path = "../../src/convert/src/tensorflow/checkpoint/slice_key.rs"]
+mod slice_key;
+pub mod variables;
 #[path = "../../src/convert/src/tensorflow/checkpoint/write.rs"]
 mod write;
 
 use proto::attr_value::{ListValue, Value};
 use proto::{AttrValue, FunctionDef, GraphDef, NameAttrList, NodeDef, OpDef, TensorProto};
-use proto::{TensorShapeProto, op_def, tensor_shape_proto};
+use proto::{TensorShapeProto, TensorSliceProto, op_def, tensor_shape_proto};
 
 /// A directory in memory where the machine has one.
 pub fn directory() -> &'static Path {
@@ -49,6 +52,12 @@ pub fn write_file(name: &str, contents: &[u8]) -> PathBuf {
 /// A table of these entries, with blocks of `per_block` of them.
 pub fn table(entries: &[(Vec<u8>, Vec<u8>)], per_block: usize, is_packed: bool) -> Vec<u8> {
     write::table(entries, per_block, is_packed)
+}
+
+/// The key under which a checkpoint lists a slice of a variable.
+pub fn slice_key(name: &str, slice: &TensorSliceProto) -> Vec<u8> {
+    let extents = slice.extent.iter();
+    slice_key::key(name, extents.map(|extent| (extent.start, extent.length)))
 }
 
 /// The checksum that is stored with a tensor.
@@ -156,7 +165,8 @@ fn dtype(from: &mut Unstructured<'_>) -> Result<i32> {
     }
 }
 
-fn tensor(from: &mut Unstructured<'_>) -> Result<TensorProto> {
+/// A tensor, rarely a possible one.
+pub fn tensor(from: &mut Unstructured<'_>) -> Result<TensorProto> {
     Ok(TensorProto {
         dtype: dtype(from)?,
         tensor_shape: Some(shape(from)?),
