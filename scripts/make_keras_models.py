@@ -4,7 +4,7 @@
 usage: make_keras_models.py applications OUT [NAME...]
        make_keras_models.py fixtures OUT
 
-`applications` writes Keras applications (NAME: see APPLICATIONS; all by default) as
+`applications` writes Keras applications (NAME: see APPLICATIONS; all by default) and YAMNet as
 OUT/NAME/ and OUT/NAME.npz, the latter with arrays `in:INPUT` and `out:OUTPUT` as `tfjet compare`
 takes them. Weights are drawn anew with a fixed seed, the statistics of batch normalization too, so
 that outputs differ from input to input.
@@ -43,6 +43,7 @@ APPLICATIONS = {
     "EfficientNetB0": 224,
     "DenseNet121": 224,
 }
+YAMNET = "YAMNet"
 
 
 def redraw(model):
@@ -87,7 +88,10 @@ def reference(directory, inputs, path, signature="serving_default"):
 def applications(out, names):
     import keras
 
-    for name in names or APPLICATIONS:
+    for name in names or [*APPLICATIONS, YAMNET]:
+        if name == YAMNET:
+            yamnet_model(out)
+            continue
         size = APPLICATIONS[name]
         keras.utils.clear_session()
         keras.utils.set_random_seed(SEED)
@@ -112,6 +116,29 @@ def applications(out, names):
         (scores,) = outputs.values()
         print(f"{name}: input {key}, largest {np.max(scores):.4f}, std {np.std(scores):.2e}")
         sys.stdout.flush()
+
+
+def yamnet_model(out):
+    import keras
+    import yamnet
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(SEED)
+    layers = yamnet.body()
+    redraw(layers)
+    model = yamnet.Yamnet(layers)
+    waveform = yamnet.sound(3, SEED)
+    features = model(waveform)["embeddings"].numpy()
+    last = [layer for layer in layers.layers if layer.weights][-1]
+    kernel, bias = last.get_weights()
+    scale = 4 / max(float(np.std(features @ kernel)), 1e-6)
+    last.set_weights([(kernel * scale).astype(np.float32), bias])
+    directory = out / YAMNET
+    shutil.rmtree(directory, ignore_errors=True)
+    tf.saved_model.save(model, str(directory), signatures=model.__call__)
+    outputs = reference(directory, {"waveform": waveform}, out / f"{YAMNET}.npz")
+    for name, values in outputs.items():
+        print(f"{YAMNET}: {name} {values.shape}, std {np.std(values):.2e}")
 
 
 def has_rescaling(model):
@@ -432,6 +459,39 @@ def tf1_checkpoint_v1_shards(directory):
     return tf1_checkpoint_v1(directory, sharded=True)
 
 
+class Sound(tf.Module):
+    """Spectrograms, and waveforms made of them again."""
+
+    WINDOW, HOP, POINTS = 20, 8, 32
+
+    def spectrum(self, waveform):
+        return tf.signal.stft(waveform, self.WINDOW, self.HOP, self.POINTS)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="waveform")])
+    def bands(self, waveform):
+        magnitudes = tf.abs(self.spectrum(waveform))
+        bands = tf.signal.linear_to_mel_weight_matrix(5, self.POINTS // 2 + 1, 800, 20.0, 380.0)
+        bands = tf.math.log(tf.matmul(magnitudes, bands) + 0.001)
+        return {"bands": bands, "patches": tf.signal.frame(bands, 4, 2, axis=0)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="waveform")])
+    def turned(self, waveform):
+        random = np.random.default_rng(SEED)
+        turn = np.exp(2j * np.pi * random.random(self.POINTS // 2 + 1)).astype(np.complex64)
+        spectrum = self.spectrum(waveform) * turn
+        window = tf.signal.inverse_stft_window_fn(self.HOP)
+        restored = tf.signal.inverse_stft(spectrum, self.WINDOW, self.HOP, self.POINTS, window)
+        return {"restored": restored, "imaginary": tf.math.imag(spectrum)}
+
+
+def sound(directory):
+    module = Sound()
+    signatures = {"serving_default": module.bands, "turned": module.turned}
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+    waveform = np.random.default_rng(SEED).standard_normal(100).astype(np.float32)
+    return {name: {"waveform": waveform} for name in signatures}
+
+
 FIXTURES = {
     "toy": toy,
     "gather_nd": gather_nd,
@@ -442,6 +502,7 @@ FIXTURES = {
     "tf1_checkpoint": tf1_checkpoint,
     "tf1_checkpoint_v1": tf1_checkpoint_v1,
     "tf1_checkpoint_v1_shards": tf1_checkpoint_v1_shards,
+    "sound": sound,
 }
 
 

@@ -24,7 +24,7 @@ fi
 mkdir -p "$out"
 "$bin/tfjet" fetch --cache "$cache" \
   centernet handtrack openpose efficientnet-lite0 cutkum basic-pitch human onnxruntime
-if [[ ! -f $keras/complete && -f scripts/make_keras_models.py ]]; then
+if [[ ! ( -f $keras/complete && -d $keras/YAMNet ) && -f scripts/make_keras_models.py ]]; then
   mkdir -p "$keras"
   if "$python" scripts/make_keras_models.py applications "$keras"; then
     touch "$keras/complete"

@@ -62,6 +62,7 @@ DTYPES = {
     "U32": "uint32",
     "U64": "uint64",
     "Bool": "bool",
+    "C64": "complex64",
 }
 SSD = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 SSD_FLAGS = tuple(flag for name in SSD for flag in ("--output", name))
@@ -150,6 +151,7 @@ MODELS = [
     Model("liveness", "cache", f"{HUMAN}/liveness.json", (1,)),
     Model("movenet-lightning", "cache", f"{HUMAN}/movenet-lightning.json", high=255),
     *(Model(name, "keras", name, (1, size, size, 3), low=-1) for name, size in KERAS),
+    Model("YAMNet", "keras", "YAMNet", (48000,), low=-1),
 ]
 
 

@@ -10,6 +10,7 @@ const TABLES: &[&str] = &[
     include_str!("ops/arrays.json"),
     include_str!("ops/convolutions.json"),
     include_str!("ops/elementwise.json"),
+    include_str!("ops/fourier.json"),
     include_str!("ops/images.json"),
     include_str!("ops/lists.json"),
     include_str!("ops/numbers.json"),
@@ -117,6 +118,7 @@ fn dtype(name: &str) -> DType {
         DType::U32,
         DType::U64,
         DType::Bool,
+        DType::C64,
     ];
     let found = all.into_iter().find(|dtype| dtype.name() == name);
     found.unwrap_or_else(|| panic!("unknown type {name}"))

@@ -30,7 +30,7 @@ impl OutputComparison {
     }
 }
 
-/// Every element as `f64`.
+/// Every element as `f64`, a complex one as its two parts.
 pub(crate) fn numbers(view: &TensorView<'_>) -> Result<Vec<f64>, TensorError> {
     macro_rules! all {
         ($type:ty) => {
@@ -61,6 +61,12 @@ pub(crate) fn numbers(view: &TensorView<'_>) -> Result<Vec<f64>, TensorError> {
         DType::U16 => all!(u16),
         DType::U32 => all!(u32),
         DType::U64 => all!(u64),
+        DType::C64 => view
+            .as_slice::<[f32; 2]>()?
+            .as_flattened()
+            .iter()
+            .map(|&part| part.into())
+            .collect(),
         _ => view
             .as_bools()?
             .iter()
@@ -91,6 +97,15 @@ pub(crate) fn compare(
             "shape {:?}, the reference has {:?}",
             ours.shape(),
             reference.shape()
+        ));
+        return Ok(result);
+    }
+    let is_complex = |dtype| dtype == DType::C64;
+    if is_complex(ours.dtype()) != is_complex(reference.dtype()) {
+        result.problem = Some(format!(
+            "it is {}, the reference {}",
+            ours.dtype(),
+            reference.dtype()
         ));
         return Ok(result);
     }
@@ -139,6 +154,24 @@ mod tests {
         assert_eq!(check(&[100.2, 0.0]).exceeding, 1);
         assert_eq!(check(&[f32::NAN, 0.0]).exceeding, 1);
         assert!(check(&[100.0]).problem.is_some());
+    }
+
+    #[test]
+    fn complex_numbers_are_compared_by_their_parts() {
+        let reference = Tensor::from_slice(&[2], &[[1.0f32, 0.0], [2.0, -4.0]]).unwrap();
+        let check = |values: &[[f32; 2]]| {
+            let ours = Tensor::from_slice(&[2], values).unwrap();
+            compare("y", &ours.view(), &reference, 0.0, 1e-3).unwrap()
+        };
+        assert!(check(&[[1.0, 0.0], [2.0, -4.001]]).is_good());
+        assert_eq!(check(&[[1.0, 0.1], [2.0, 4.0]]).exceeding, 2);
+        assert_eq!(
+            compare("y", &tensor(&[1.0, 2.0]).view(), &reference, 0.0, 0.0)
+                .unwrap()
+                .problem
+                .unwrap(),
+            "it is float32, the reference complex64"
+        );
     }
 
     #[test]

@@ -227,6 +227,7 @@ fn models_compute_what_tensorflow_computes() {
         "keras2",
         "tf1",
         "tf1_references",
+        "sound",
     ] {
         for (signature, case) in cases(name) {
             if !["loop", "branch"].contains(&signature.as_str()) {

@@ -34,6 +34,8 @@ pub enum DType {
     U64,
     /// One byte an element, 0 or 1.
     Bool,
+    /// Complex number of two 32-bit IEEE floats: real part, imaginary part.
+    C64,
 }
 
 impl DType {
@@ -43,11 +45,11 @@ impl DType {
             Self::I8 | Self::U8 | Self::Bool => 1,
             Self::F16 | Self::BF16 | Self::I16 | Self::U16 => 2,
             Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::F64 | Self::I64 | Self::U64 | Self::C64 => 8,
         }
     }
 
-    /// Is it a floating-point type?
+    /// Is it a type of real floating-point numbers?
     pub const fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::BF16)
     }
@@ -68,6 +70,7 @@ impl DType {
             Self::U32 => "uint32",
             Self::U64 => "uint64",
             Self::Bool => "bool",
+            Self::C64 => "complex64",
         }
     }
 }
@@ -78,7 +81,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// A Rust type that a tensor's bytes can be viewed as. `bool` is not among them, since not every
+/// A Rust type that a tensor's bytes can be viewed as; a complex number is a pair. `bool` is not among them, since not every
 /// byte is one: see [`crate::TensorView::as_bools`].
 pub trait Element: Pod + Default + PartialOrd + fmt::Debug + Send + Sync + 'static {
     /// The element type that this Rust type holds.
@@ -95,5 +98,5 @@ macro_rules! element {
 
 element! {
     f32 => F32, f64 => F64, f16 => F16, bf16 => BF16, i8 => I8, i16 => I16, i32 => I32,
-    i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64,
+    i64 => I64, u8 => U8, u16 => U16, u32 => U32, u64 => U64, [f32; 2] => C64,
 }

@@ -1,9 +1,10 @@
-use tfjet_core::{AttrError, AttrReader, Tensor, TensorView};
+use tfjet_core::{AttrError, AttrReader, DType, Tensor, TensorView};
 
 use crate::arguments::{
     expect_count, expect_rank, expect_same_dtype, output, product, reset, take,
 };
 use crate::broadcast::Broadcast;
+use crate::complex;
 use crate::error::{shape_error, value_error};
 use crate::number::{Number, with_type};
 use crate::{Kernel, OpError};
@@ -44,6 +45,9 @@ impl Kernel for Binary {
         expect_same_dtype(inputs)?;
         let broadcast = Broadcast::new([x.shape(), y.shape()])?;
         reset(z, x.dtype(), broadcast.shape())?;
+        if x.dtype() == DType::C64 {
+            return complex::binary(*self, &broadcast, x, y, z);
+        }
         match self {
             Self::RealDiv | Self::DivNoNan => {
                 with_type!(reals, 0, x.dtype(), T => self.apply::<T>(&broadcast, x, y, z))
@@ -235,6 +239,9 @@ impl Kernel for AddN {
         }
         reset(sum, first.dtype(), first.shape())?;
         sum.bytes_mut().copy_from_slice(first.bytes());
+        if first.dtype() == DType::C64 {
+            return complex::add(sum, rest);
+        }
         with_type!(numbers, 0, first.dtype(), T => {
             let sum = sum.as_mut_slice::<T>()?;
             for input in rest {

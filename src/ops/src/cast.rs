@@ -48,38 +48,46 @@ impl Kernel for Cast {
             y.bytes_mut().copy_from_slice(x.bytes());
             return Ok(());
         }
-        if self.to == DType::Bool {
-            return to_bool(x, y);
+        match self.to {
+            DType::Bool => to_bool(x, y),
+            DType::C64 => cast_each(x, y.as_mut_slice()?, |real: f32| [real, 0.0]),
+            to => with_type!(numbers, 0, to, T => cast_each(x, y.as_mut_slice()?, |x: T| x)),
         }
-        with_type!(numbers, 0, self.to, T => {
-            let y = y.as_mut_slice::<T>()?;
-            match x.dtype() {
-                DType::F32 => convert(y, x.as_slice()?, |x: f32| T::cast_f64(x.into())),
-                DType::F64 => convert(y, x.as_slice()?, T::cast_f64),
-                DType::F16 => convert(y, x.as_slice()?, |x: f16| T::cast_f64(x.into())),
-                DType::BF16 => convert(y, x.as_slice()?, |x: bf16| T::cast_f64(x.into())),
-                DType::I8 => convert(y, x.as_slice()?, |x: i8| T::cast_i64(x.into())),
-                DType::I16 => convert(y, x.as_slice()?, |x: i16| T::cast_i64(x.into())),
-                DType::I32 => convert(y, x.as_slice()?, |x: i32| T::cast_i64(x.into())),
-                DType::I64 => convert(y, x.as_slice()?, T::cast_i64),
-                DType::U8 => convert(y, x.as_slice()?, |x: u8| T::cast_i64(x.into())),
-                DType::U16 => convert(y, x.as_slice()?, |x: u16| T::cast_i64(x.into())),
-                DType::U32 => convert(y, x.as_slice()?, |x: u32| T::cast_i64(x.into())),
-                DType::U64 => convert(y, x.as_slice()?, T::cast_u64),
-                DType::Bool => convert(y, x.as_bools()?, |x| T::cast_i64((x != 0).into())),
-                dtype => return Err(unknown(dtype)),
-            }
-            Ok(())
-        })
     }
 }
 
-fn unknown(dtype: DType) -> OpError {
-    OpError::DType {
-        input: 0,
-        dtype,
-        allowed: "a number or bool",
+/// Every element as a `T`, of which `made` makes what is to be; of complex numbers the real part.
+fn cast_each<T: Target, U>(
+    x: &TensorView<'_>,
+    y: &mut [U],
+    made: impl Fn(T) -> U,
+) -> Result<(), OpError> {
+    let float = |value: f64| made(T::cast_f64(value));
+    let integer = |value: i64| made(T::cast_i64(value));
+    match x.dtype() {
+        DType::F32 => convert(y, x.as_slice()?, |x: f32| float(x.into())),
+        DType::F64 => convert(y, x.as_slice()?, float),
+        DType::F16 => convert(y, x.as_slice()?, |x: f16| float(x.into())),
+        DType::BF16 => convert(y, x.as_slice()?, |x: bf16| float(x.into())),
+        DType::I8 => convert(y, x.as_slice()?, |x: i8| integer(x.into())),
+        DType::I16 => convert(y, x.as_slice()?, |x: i16| integer(x.into())),
+        DType::I32 => convert(y, x.as_slice()?, |x: i32| integer(x.into())),
+        DType::I64 => convert(y, x.as_slice()?, integer),
+        DType::U8 => convert(y, x.as_slice()?, |x: u8| integer(x.into())),
+        DType::U16 => convert(y, x.as_slice()?, |x: u16| integer(x.into())),
+        DType::U32 => convert(y, x.as_slice()?, |x: u32| integer(x.into())),
+        DType::U64 => convert(y, x.as_slice()?, |x| made(T::cast_u64(x))),
+        DType::Bool => convert(y, x.as_bools()?, |x| integer((x != 0).into())),
+        DType::C64 => convert(y, x.as_slice()?, |[real, _]: [f32; 2]| float(real.into())),
+        dtype => {
+            return Err(OpError::DType {
+                input: 0,
+                dtype,
+                allowed: "a number or bool",
+            });
+        }
     }
+    Ok(())
 }
 
 fn convert<S: Copy, T>(target: &mut [T], source: &[S], f: impl Fn(S) -> T) {
@@ -89,6 +97,12 @@ fn convert<S: Copy, T>(target: &mut [T], source: &[S], f: impl Fn(S) -> T) {
 }
 
 fn to_bool(x: &TensorView<'_>, y: &mut Tensor) -> Result<(), OpError> {
+    if x.dtype() == DType::C64 {
+        convert(y.bytes_mut(), x.as_slice()?, |[real, _]: [f32; 2]| {
+            u8::from(real != 0.0)
+        });
+        return Ok(());
+    }
     with_type!(numbers, 0, x.dtype(), T => {
         convert(y.bytes_mut(), x.as_slice::<T>()?, |x| u8::from(x != T::default()));
         Ok(())

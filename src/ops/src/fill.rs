@@ -63,6 +63,10 @@ impl Kernel for FillLike {
             y.bytes_mut().fill(1);
             return Ok(());
         }
+        if x.dtype() == DType::C64 {
+            y.as_mut_slice()?.fill([1.0f32, 0.0]);
+            return Ok(());
+        }
         with_type!(numbers, 0, x.dtype(), T => {
             y.as_mut_slice::<T>()?.fill(T::ONE);
             Ok(())

@@ -292,7 +292,7 @@ float!(f32: libm::erff, f64: libm::erf);
 /// [`OpError::DType`]: crate::OpError::DType
 macro_rules! with_type {
     (numbers, $input:expr, $dtype:expr, $T:ident => $body:expr) => {
-        $crate::number::with_type!(@match $input, $dtype, "a number", $T => $body,
+        $crate::number::with_type!(@match $input, $dtype, "a real number", $T => $body,
             F32: f32, F64: f64, F16: half::f16, BF16: half::bf16, I8: i8, I16: i16, I32: i32,
             I64: i64, U8: u8, U16: u16, U32: u32, U64: u64)
     };

@@ -5,6 +5,7 @@ use crate::binary::{self, Binary};
 use crate::bitwise::Bitwise;
 use crate::color::Color;
 use crate::compare::{self, Logical, Order};
+use crate::complex::{self, Part};
 use crate::non_max_suppression::{Version, non_max_suppression};
 use crate::quantize_and_dequantize::{Version as Quantized, quantize_and_dequantize};
 use crate::reduce::{self, Reduction};
@@ -16,7 +17,7 @@ use crate::unary::{Classify, Unary, classify, unary};
 use crate::{
     Kernel, OpError, assert, batch_norm, biased_conv2d, bitwise, cast, clip, color,
     combined_non_max_suppression, concat, conv2d, conv2d_backprop_input, crop_and_resize, cumsum,
-    einsum, fake_quant, fill, gather, local_response, matmul, matrix_diag,
+    einsum, fake_quant, fill, fourier, gather, local_response, matmul, matrix_diag,
     multi_class_non_max_suppression, pad, partition, patches, pool, resize, resize_weighted, roll,
     scatter, search, segment, select, slice, softmax, space_to_batch, special, tensor_list, tile,
     top_k, transpose, unique, volume,
@@ -38,6 +39,7 @@ static OPS: &[(&str, Constructor)] = &[
         color::color(Color::AdjustSaturation)
     }),
     ("All", |r| reduce::reduce(r, Reduction::All)),
+    ("Angle", |r| complex::part(r, Part::Angle)),
     ("Any", |r| reduce::reduce(r, Reduction::Any)),
     ("ApproximateEqual", clip::approximate_equal),
     ("ArgMax", |r| reduce::arg_extreme(r, true)),
@@ -76,9 +78,12 @@ static OPS: &[(&str, Constructor)] = &[
         "CombinedNonMaxSuppression",
         combined_non_max_suppression::combined_non_max_suppression,
     ),
+    ("Complex", complex::complex),
+    ("ComplexAbs", |r| complex::part(r, Part::Magnitude)),
     ("Concat", |r| concat::concat(r, true)),
     ("ConcatOffset", partition::concat_offset),
     ("ConcatV2", |r| concat::concat(r, false)),
+    ("Conj", |_| complex::conj()),
     ("Conv2D", |r| conv2d::conv2d(r, false, false)),
     (
         "Conv2DBackpropInput",
@@ -121,6 +126,9 @@ static OPS: &[(&str, Constructor)] = &[
     ("ExpandDims", reshape::expand_dims),
     ("Expm1", |_| unary(Unary::Expm1)),
     ("ExtractImagePatches", patches::extract_image_patches),
+    ("FFT", |r| fourier::fft(r, 1, false)),
+    ("FFT2D", |r| fourier::fft(r, 2, false)),
+    ("FFT3D", |r| fourier::fft(r, 3, false)),
     ("FakeQuantWithMinMaxArgs", fake_quant::with_args),
     ("FakeQuantWithMinMaxVars", |r| {
         fake_quant::with_vars(r, false)
@@ -149,8 +157,15 @@ static OPS: &[(&str, Constructor)] = &[
     ("GreaterEqual", |_| compare::order(Order::GreaterEqual)),
     ("GuaranteeConst", reshape::identity),
     ("HSVToRGB", |_| color::color(Color::HsvToRgb)),
+    ("IFFT", |r| fourier::fft(r, 1, true)),
+    ("IFFT2D", |r| fourier::fft(r, 2, true)),
+    ("IFFT3D", |r| fourier::fft(r, 3, true)),
+    ("IRFFT", |r| fourier::rfft(r, 1, true)),
+    ("IRFFT2D", |r| fourier::rfft(r, 2, true)),
+    ("IRFFT3D", |r| fourier::rfft(r, 3, true)),
     ("Identity", reshape::identity),
     ("IdentityN", reshape::identity_n),
+    ("Imag", |r| complex::part(r, Part::Imaginary)),
     ("InTopK", search::in_top_k),
     ("InTopKV2", |_| search::in_top_k_v2()),
     ("Inv", |_| unary(Unary::Reciprocal)),
@@ -241,9 +256,13 @@ static OPS: &[(&str, Constructor)] = &[
     ("QuantizeAndDequantizeV4", |r| {
         quantize_and_dequantize(r, Quantized::V4)
     }),
+    ("RFFT", |r| fourier::rfft(r, 1, false)),
+    ("RFFT2D", |r| fourier::rfft(r, 2, false)),
+    ("RFFT3D", |r| fourier::rfft(r, 3, false)),
     ("RGBToHSV", |_| color::color(Color::RgbToHsv)),
     ("Range", fill::range),
     ("Rank", |r| reshape::shape_of(r, What::Rank)),
+    ("Real", |r| complex::part(r, Part::Real)),
     ("RealDiv", |_| binary::binary(Binary::RealDiv)),
     ("Reciprocal", |_| unary(Unary::Reciprocal)),
     ("Relu", |_| activation::activation(Activation::Relu)),

@@ -1,6 +1,7 @@
 use tfjet_core::{DType, Tensor, TensorView};
 
 use crate::arguments::{output, reset, take};
+use crate::complex;
 use crate::number::{Float, Number, Real, with_type};
 use crate::{Kernel, OpError};
 
@@ -47,6 +48,9 @@ impl Kernel for Unary {
         let y = output(outputs)?;
         reset(y, x.dtype(), x.shape())?;
         let arithmetic = matches!(self, Self::Abs | Self::Neg | Self::Sign | Self::Square);
+        if x.dtype() == DType::C64 {
+            return complex::unary(*self, x, y);
+        }
         if arithmetic {
             return with_type!(numbers, 0, x.dtype(), T => {
                 self.arithmetic::<T>(x.as_slice()?, y.as_mut_slice()?);

@@ -12,6 +12,13 @@ use crate::{Kernel, OpError};
 
 /// The elements of `x` as bytes that are equal where the elements are; `None` for NaN.
 fn keys(x: &TensorView<'_>) -> Result<Vec<Option<u64>>, OpError> {
+    if x.dtype() == DType::C64 {
+        return Err(OpError::DType {
+            input: 0,
+            dtype: x.dtype(),
+            allowed: "a real number or bool",
+        });
+    }
     if !x.dtype().is_float() {
         let items = x.bytes().chunks_exact(x.dtype().size_bytes());
         return Ok(items

@@ -11,7 +11,7 @@ use tfjet_ops::{kernel, supported_ops};
 
 use cases::{Case, cases};
 
-/// The elements of a floating-point tensor.
+/// The elements of a floating-point tensor, complex ones as two.
 fn floats(tensor: &Tensor) -> Option<Vec<f64>> {
     match tensor.dtype() {
         DType::F64 => Some(tensor.as_slice::<f64>().ok()?.to_vec()),
@@ -26,6 +26,10 @@ fn floats(tensor: &Tensor) -> Option<Vec<f64>> {
         DType::F16 => {
             let values = tensor.as_slice::<half::f16>().ok()?;
             Some(values.iter().map(|&x| x.into()).collect())
+        }
+        DType::C64 => {
+            let parts = tensor.as_slice::<[f32; 2]>().ok()?.as_flattened();
+            Some(parts.iter().map(|&x| x.into()).collect())
         }
         _ => None,
     }
@@ -222,6 +226,7 @@ fn mangled_inputs(tensor: &Tensor) -> Vec<(String, Tensor)> {
         DType::I64,
         DType::U8,
         DType::Bool,
+        DType::C64,
     ];
     for dtype in dtypes.into_iter().filter(|&dtype| dtype != tensor.dtype()) {
         let other = Tensor::zeros(dtype, tensor.shape()).expect("a small tensor");
@@ -380,6 +385,7 @@ fn random_inputs_do_not_panic() {
         DType::Bool,
         DType::U8,
         DType::F16,
+        DType::C64,
     ];
     let cases = cases();
     for case in &cases {

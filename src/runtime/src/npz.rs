@@ -105,7 +105,7 @@ struct Skipped {
 /// name without extension.
 ///
 /// Fortran order becomes C order and big-endian becomes little-endian. Arrays of types that no
-/// tensor holds (text, objects, complex numbers, records) and entries that are no arrays are left
+/// tensor holds (text, objects, records) and entries that are no arrays are left
 /// out with a warning that names them. Memory grows with the data that is there, not with what a
 /// header claims.
 ///

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use tfjet::arrays::plain;
-use tfjet::core::{Manifest, TensorView};
+use tfjet::core::{DType, Manifest, TensorView};
 use tfjet::runtime::{Outputs, Session};
 
 use super::{
@@ -210,8 +210,16 @@ fn add(
         bail!("output {ours} is missing");
     };
     difference.add(
-        (&numbers(&expected)?, expected.shape()),
-        (&numbers(&got)?, got.shape()),
+        (&numbers(&expected)?, &shape_of_numbers(&expected)),
+        (&numbers(&got)?, &shape_of_numbers(&got)),
     );
     Ok(())
+}
+
+/// The two parts of a complex number lie along an axis of their own.
+fn shape_of_numbers(view: &TensorView<'_>) -> Vec<usize> {
+    match view.dtype() {
+        DType::C64 => [view.shape(), &[2]].concat(),
+        _ => view.shape().to_vec(),
+    }
 }

@@ -192,7 +192,13 @@ impl<'a> NetworkBuilder<'a> {
         };
         if matches!(
             dtype,
-            DType::F64 | DType::BF16 | DType::I16 | DType::U16 | DType::U32 | DType::U64
+            DType::F64
+                | DType::BF16
+                | DType::I16
+                | DType::U16
+                | DType::U32
+                | DType::U64
+                | DType::C64
         ) {
             return refuse(format!("`{name}` is {dtype}, which no layer takes"));
         }

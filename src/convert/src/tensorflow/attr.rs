@@ -117,6 +117,7 @@ pub(super) fn dtype(number: i32) -> Option<DType> {
         DataType::DtUint32 => DType::U32,
         DataType::DtUint64 => DType::U64,
         DataType::DtBool => DType::Bool,
+        DataType::DtComplex64 => DType::C64,
         _ => return None,
     })
 }
@@ -183,7 +184,9 @@ mod tests {
             (Value::Type(1), AttrValue::Type(Some(DType::F32))),
             (Value::Type(109), AttrValue::Type(Some(DType::I64))),
             (Value::Type(7), AttrValue::Type(None)),
+            (Value::Type(8), AttrValue::Type(Some(DType::C64))),
             (Value::Type(11), AttrValue::Type(None)),
+            (Value::Type(18), AttrValue::Type(None)),
             (Value::Type(9999), AttrValue::Type(None)),
             (Value::Shape(sizes(&[-1, 3])), AttrValue::Shape(Some(open))),
             (Value::Shape(unknown_rank), AttrValue::Shape(None)),

@@ -356,6 +356,9 @@ pub enum TensorProblem {
         /// Elements of the shape.
         elements: usize,
     },
+    /// An odd number of parts of complex numbers.
+    #[error("{0} floats for complex numbers, which take two each")]
+    HalfComplex(usize),
     /// An integer outside its type.
     #[error("value {value}, which {dtype} cannot hold")]
     Range {

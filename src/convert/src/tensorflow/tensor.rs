@@ -92,6 +92,16 @@ fn from_values(
         DType::F16 | DType::BF16 => {
             fill.with(&tensor.half_val, |bits| narrow(bits).map(u16::to_le_bytes))
         }
+        DType::C64 => {
+            let (pairs, rest) = tensor.scomplex_val.as_chunks::<2>();
+            if !rest.is_empty() {
+                return Err(TensorProblem::HalfComplex(tensor.scomplex_val.len()));
+            }
+            fill.with(pairs, |value| {
+                let [real, imaginary] = value.map(|part| u64::from(part.to_bits()));
+                Ok((real | imaginary << 32).to_le_bytes())
+            })
+        }
         _ => Err(TensorProblem::DType(type_name(tensor.dtype))),
     }
 }
@@ -320,6 +330,13 @@ mod tests {
                 },
                 Tensor::from_slice(&[2], &[bf16::ONE, bf16::from_f32(-2.0)]),
             ),
+            (
+                TensorProto {
+                    scomplex_val: vec![1.5, -2.0],
+                    ..base(DataType::DtComplex64)
+                },
+                Tensor::from_slice(&[2], &[[1.5f32, -2.0]; 2]),
+            ),
         ] {
             assert_eq!(numeric(tensor).unwrap(), expected.unwrap());
         }
@@ -379,8 +396,15 @@ mod tests {
     fn impossible_tensors_are_refused() {
         for (tensor, expected) in [
             (
-                proto(DataType::DtComplex64, &[]),
-                "unsupported element type DT_COMPLEX64",
+                proto(DataType::DtComplex128, &[]),
+                "unsupported element type DT_COMPLEX128",
+            ),
+            (
+                TensorProto {
+                    scomplex_val: vec![1.0, 2.0, 3.0],
+                    ..proto(DataType::DtComplex64, &[2])
+                },
+                "3 floats for complex numbers, which take two each",
             ),
             (proto(DataType::DtFloat, &[-1]), "an unknown shape"),
             (proto(DataType::DtFloat, &[-5]), "a dimension of size -5"),

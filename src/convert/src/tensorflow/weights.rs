@@ -50,6 +50,7 @@ impl WeightSpec {
                 "uint8" => Encoding::Plain(DType::U8),
                 "uint16" => Encoding::Plain(DType::U16),
                 "float16" => Encoding::Plain(DType::F16),
+                "complex64" => Encoding::Plain(DType::C64),
                 "string" => Encoding::String,
                 other => return Err(WeightProblem::DType(other.into())),
             });
@@ -372,8 +373,8 @@ mod tests {
     fn impossible_weights_are_refused() {
         for (json, expected) in [
             (
-                r#"{"name":"w","shape":[1],"dtype":"complex64"}"#,
-                "unsupported dtype `complex64`",
+                r#"{"name":"w","shape":[1],"dtype":"complex128"}"#,
+                "unsupported dtype `complex128`",
             ),
             (
                 r#"{"name":"w","shape":[1],"dtype":"bool","quantization":{"dtype":"uint8"}}"#,

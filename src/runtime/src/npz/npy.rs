@@ -50,8 +50,12 @@ pub(super) fn read(mut input: impl Read) -> Result<Array, ArrayProblem> {
         });
     }
     if is_big_endian {
-        for element in bytes.chunks_exact_mut(dtype.size_bytes()) {
-            element.reverse();
+        let number = match dtype {
+            DType::C64 => dtype.size_bytes() / 2,
+            _ => dtype.size_bytes(),
+        };
+        for bytes in bytes.chunks_exact_mut(number) {
+            bytes.reverse();
         }
     }
     if header.fortran_order && shape.len() > 1 {
@@ -88,7 +92,7 @@ pub(super) fn header(view: &TensorView<'_>) -> Result<Vec<u8>, ArrayProblem> {
     Ok(bytes)
 }
 
-const DESCRIPTIONS: [(DType, &str); 12] = [
+const DESCRIPTIONS: [(DType, &str); 13] = [
     (DType::F16, "<f2"),
     (DType::F32, "<f4"),
     (DType::F64, "<f8"),
@@ -101,6 +105,7 @@ const DESCRIPTIONS: [(DType, &str); 12] = [
     (DType::U32, "<u4"),
     (DType::U64, "<u8"),
     (DType::Bool, "|b1"),
+    (DType::C64, "<c8"),
 ];
 
 fn descr_of(dtype: DType) -> Option<&'static str> {

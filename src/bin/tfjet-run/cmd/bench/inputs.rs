@@ -84,6 +84,11 @@ impl Noise {
                     *value = unit(self.next());
                 }
             }
+            DType::C64 => {
+                for value in tensor.as_mut_slice::<[f32; 2]>()? {
+                    *value = [unit(self.next()), unit(self.next())];
+                }
+            }
             DType::F16 => {
                 for value in tensor.as_mut_slice::<half::f16>()? {
                     *value = half::f16::from_f32(unit(self.next()));

@@ -32,6 +32,14 @@ pub(super) fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFac
         "LogicalNot" | "IsFinite" | "IsNan" | "IsInf" | "ApproximateEqual" => {
             Ok(vec![like(context, Some(DType::Bool))?])
         }
+        "Complex" => {
+            let dtype = context.attrs.dtype_or("Tout", DType::C64)?;
+            Ok(vec![pairwise(context, Some(dtype))?])
+        }
+        "Real" | "Imag" | "ComplexAbs" | "Angle" => {
+            let dtype = context.attrs.dtype_or("Tout", DType::F32)?;
+            Ok(vec![like(context, Some(dtype))?])
+        }
         "PopulationCount" => Ok(vec![like(context, Some(DType::U8))?]),
         "L2Loss" => Ok(vec![fact(first, Some(Shape::default()))]),
         "AddN" => {
@@ -124,6 +132,7 @@ pub(super) fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFac
         | "Digamma"
         | "Ndtri"
         | "Invert"
+        | "Conj"
         | "LRN"
         | "Print"
         | "MatrixBandPart"

@@ -10,6 +10,7 @@ mod diagonals;
 mod einsum;
 mod elementwise;
 mod fill;
+mod fourier;
 mod gather;
 mod matmul;
 mod places;
@@ -222,6 +223,8 @@ pub fn infer(context: &Context<'_>, outputs: usize) -> Result<Vec<WireFact>, Inf
         | "Bucketize"
         | "InTopK"
         | "InTopKV2" => places::infer(context)?,
+        "FFT" | "FFT2D" | "FFT3D" | "IFFT" | "IFFT2D" | "IFFT3D" | "RFFT" | "RFFT2D" | "RFFT3D"
+        | "IRFFT" | "IRFFT2D" | "IRFFT3D" => fourier::infer(context)?,
         "MatrixDiag" | "MatrixDiagV2" | "MatrixDiagV3" | "MatrixDiagPart" | "MatrixDiagPartV2"
         | "MatrixDiagPartV3" | "Diag" | "DiagPart" => diagonals::infer(context)?,
         "EmptyTensorList" => tensor_list::infer(context)?,

@@ -258,11 +258,11 @@ fn damaged_variables_are_refused() {
         ),
         (
             BundleEntryProto {
-                dtype: DataType::DtComplex64.into(),
+                dtype: DataType::DtComplex128.into(),
                 ..float(&[])
             },
             &[0; 8],
-            "unsupported element type DT_COMPLEX64",
+            "unsupported element type DT_COMPLEX128",
         ),
         (
             BundleEntryProto {
