@@ -131,7 +131,7 @@ def yamnet_model(out):
     features = model(waveform)["embeddings"].numpy()
     last = [layer for layer in layers.layers if layer.weights][-1]
     kernel, bias = last.get_weights()
-    scale = 4 / max(float(np.std(features @ kernel)), 1e-6)
+    scale = 2 / max(float(np.std(features @ kernel)), 1e-6)
     last.set_weights([(kernel * scale).astype(np.float32), bias])
     directory = out / YAMNET
     shutil.rmtree(directory, ignore_errors=True)

@@ -75,7 +75,7 @@ fn complex_numbers_stay_outside_by_name() {
             )
         })
         .collect();
-    assert_eq!(reasons["transform"], "op type RFFT has no lowering");
+    assert_eq!(reasons["transform"], "op type RFFT has no layer");
     for (name, wire) in [("turned", "transform"), ("moved", "turned")] {
         let expected = format!("`{wire}` is complex64, which no layer takes");
         assert_eq!(reasons[name], expected, "{name}");

@@ -18,8 +18,8 @@ fn broken_graphs_are_refused_in_one_line() {
         (graph(vec![node("", "Add", &[])]).encode_to_vec(), "node 0 (from 0) has no name".into()),
         (graph(vec![node("a", "", &[])]).encode_to_vec(), "node `a` has no op".into()),
         (
-            graph(vec![constant("c", 8)]).encode_to_vec(),
-            "node `c` (Const): attribute `value` is a tensor with unsupported element type DT_COMPLEX64".into(),
+            graph(vec![constant("c", 18)]).encode_to_vec(),
+            "node `c` (Const): attribute `value` is a tensor with unsupported element type DT_COMPLEX128".into(),
         ),
         (
             GraphDef { node: vec![], ..small_graph() }.encode_to_vec(),
