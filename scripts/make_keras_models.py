@@ -126,16 +126,15 @@ def yamnet_model(out):
     keras.utils.set_random_seed(SEED)
     layers = yamnet.body()
     redraw(layers)
-    model = yamnet.Yamnet(layers)
     waveform = yamnet.sound(3, SEED)
-    features = model(waveform)["embeddings"].numpy()
+    features = yamnet.classify(layers, waveform)["embeddings"].numpy()
     last = [layer for layer in layers.layers if layer.weights][-1]
     kernel, bias = last.get_weights()
     scale = 2 / max(float(np.std(features @ kernel)), 1e-6)
     last.set_weights([(kernel * scale).astype(np.float32), bias])
     directory = out / YAMNET
     shutil.rmtree(directory, ignore_errors=True)
-    tf.saved_model.save(model, str(directory), signatures=model.__call__)
+    yamnet.export(layers, str(directory))
     outputs = reference(directory, {"waveform": waveform}, out / f"{YAMNET}.npz")
     for name, values in outputs.items():
         print(f"{YAMNET}: {name} {values.shape}, std {np.std(values):.2e}")

@@ -34,19 +34,23 @@ def body():
     return keras.Model(patches, [scores, embeddings])
 
 
-class Yamnet(tf.Module):
+def classify(layers, waveform):
     """The waveform is mono, of any length, in -1 to 1."""
+    spectrogram = log_mel(padded(waveform))
+    patches = tf.signal.frame(spectrogram, PATCH, PATCH_HOP, axis=0)
+    scores, embeddings = layers(patches, training=False)
+    return {"scores": scores, "embeddings": embeddings, "spectrogram": spectrogram}
 
-    def __init__(self, layers):
-        super().__init__()
-        self.layers = layers
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="waveform")])
-    def __call__(self, waveform):
-        spectrogram = log_mel(padded(waveform))
-        patches = tf.signal.frame(spectrogram, PATCH, PATCH_HOP, axis=0)
-        scores, embeddings = self.layers(patches)
-        return {"scores": scores, "embeddings": embeddings, "spectrogram": spectrogram}
+def export(layers, directory):
+    archive = keras.export.ExportArchive()
+    archive.track(layers)
+    archive.add_endpoint(
+        "serve",
+        lambda waveform: classify(layers, waveform),
+        input_signature=[tf.TensorSpec([None], tf.float32, name="waveform")],
+    )
+    archive.write_out(directory, verbose=False)
 
 
 def padded(waveform):
