@@ -95,9 +95,8 @@ const FORBIDDEN: &[&str] = &[
     concat!("deb.", "debian.org"),
 ];
 
-/// Files that name registries because that is what they are for; that of `fuzz` is made there and
-/// not kept.
-const NAMES_REGISTRIES: &[&str] = &["Cargo.lock", "deny.toml", "fuzz/Cargo.lock"];
+/// Files that name registries because that is what they are for.
+const NAMES_REGISTRIES: &[&str] = &["Cargo.lock", "deny.toml"];
 
 #[test]
 fn crates_depend_only_on_the_crates_that_they_may_know() {

@@ -35,20 +35,20 @@ pub(crate) struct TextFile {
 /// Every text file that is not ignored, sorted by path. Of the hidden entries `.ci` and
 /// `.gitignore` belong to the project.
 pub(crate) fn text_files() -> Vec<TextFile> {
-    let ignore = std::fs::read_to_string(root().join(".gitignore")).unwrap_or_default();
-    let ignored: Vec<&str> = ignore
-        .lines()
-        .filter_map(|line| line.strip_prefix('/'))
-        .collect();
     let mut files = Vec::new();
     let mut pending: Vec<PathBuf> = vec![root().to_path_buf()];
     while let Some(directory) = pending.pop() {
-        let at_root = directory == root();
+        let ignore = std::fs::read_to_string(directory.join(".gitignore")).unwrap_or_default();
+        let ignored: Vec<&str> = ignore
+            .lines()
+            .filter_map(|line| line.strip_prefix('/'))
+            .map(|line| line.trim_end_matches('/'))
+            .collect();
         for entry in std::fs::read_dir(&directory).expect("a directory of the repository") {
             let entry = entry.expect("an entry of a directory");
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_hidden = name.starts_with('.') && name != ".ci" && name != ".gitignore";
-            if is_hidden || (at_root && ignored.contains(&name.as_str())) {
+            if is_hidden || ignored.contains(&name.as_str()) {
                 continue;
             }
             let kind = entry.file_type().expect("the type of an entry");

@@ -81,8 +81,8 @@ impl fmt::Display for DType {
     }
 }
 
-/// A Rust type that a tensor's bytes can be viewed as; a complex number is a pair. `bool` is not among them, since not every
-/// byte is one: see [`crate::TensorView::as_bools`].
+/// A Rust type that a tensor's bytes can be viewed as; a complex number is a pair. `bool` is not
+/// among them, since not every byte is one: see [`crate::TensorView::as_bools`].
 pub trait Element: Pod + Default + PartialOrd + fmt::Debug + Send + Sync + 'static {
     /// The element type that this Rust type holds.
     const DTYPE: DType;
