@@ -5,7 +5,7 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use common::{cached, convert, engine, folder, root, skip};
 use serde::Deserialize;
@@ -134,6 +134,7 @@ fn session(bundle: Arc<Bundle>) -> Session {
 
 #[test]
 fn graphs_of_unknown_sizes_are_one_segment() {
+    let _memory = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     let folder = folder();
     let mut failures = Vec::new();
     for graph in goldens().graphs {
@@ -150,6 +151,7 @@ fn graphs_of_unknown_sizes_are_one_segment() {
 
 #[test]
 fn every_size_gives_what_tensorflow_computes() {
+    let _memory = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     if !engine() {
         return;
     }
@@ -168,6 +170,9 @@ fn every_size_gives_what_tensorflow_computes() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Written by the test that measures the process's memory, so that no other runs beside it.
+static MEMORY: RwLock<()> = RwLock::new(());
+
 /// Bytes of the process that lie in memory.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -178,6 +183,7 @@ fn resident() -> Option<u64> {
 
 #[test]
 fn openpose_takes_frames_of_fifty_sizes_in_bounded_memory() {
+    let _memory = MEMORY.write().unwrap_or_else(PoisonError::into_inner);
     let Some(model) = cached("openpose", "openpose_mobilenet_thin.pb") else {
         return;
     };
@@ -257,6 +263,7 @@ impl SessionMaker for CpuMaker {
 
 #[test]
 fn fifty_sizes_through_a_cache_of_four_sessions_are_built_once_and_evicted() {
+    let _memory = MEMORY.read().unwrap_or_else(PoisonError::into_inner);
     let Some(model) = cached("openpose", "openpose_mobilenet_thin.pb") else {
         return;
     };
