@@ -185,9 +185,14 @@ impl Golden {
         lower_file(&path, &options).unwrap()
     }
 
-    /// From the smallest to the largest size of each axis.
-    fn range(&self) -> Profile {
-        let inputs = 0..self.runs[0].inputs.len();
+    /// From the smallest to the largest size of each axis, for the inputs of the only segment.
+    fn range(&self, lowered: &Lowered) -> Profile {
+        let given = &lowered.typed.graph.inputs;
+        let segment = &lowered.partition.segments[0];
+        let inputs = segment.inputs.iter().map(|wire| {
+            let place = given.iter().position(|input| input.wire == *wire);
+            place.unwrap()
+        });
         let extreme = |input: usize, pick: fn(usize, usize) -> usize| {
             let shapes = self.runs.iter().map(|run| run.inputs[input].clone());
             let pick = |a: Vec<usize>, b: Vec<usize>| {
@@ -237,11 +242,12 @@ fn graphs_of_unknown_sizes_build_for_a_range_of_them() {
     let mut failures = Vec::new();
     for golden in goldens() {
         let lowered = golden.lower("x86-rtx");
+        let profile = golden.range(&lowered);
         let weights = Weights(lowered.weights);
         for precision in [Precision::Fp32, Precision::Fp16] {
             let options = BuildOptions {
                 precision,
-                profiles: vec![golden.range()],
+                profiles: vec![profile.clone()],
                 ..BuildOptions::default()
             };
             let network = &lowered.networks[0];
